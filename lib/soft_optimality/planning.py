@@ -106,9 +106,7 @@ def optimistic_value_iteration(
     return _plan(planner, horizon, tolerance, method, max_iterations)
 
 
-def evaluate_policy(
-    mdp: MDP, policy: ArrayLike, temperature: float = 0.0, *, prior: ArrayLike | None = None, horizon: int | None = None
-) -> Plan:
+def evaluate_policy(mdp: MDP, policy: ArrayLike, temperature: float = 0.0, *, prior: ArrayLike | None = None, horizon: int | None = None) -> Plan:
     """(Soft) policy evaluation: Q = E[r + γV], V = Σ_a π (Q − η log(π/ρ)); at temperature 0 the return alone.
 
     policy (S, A), or (T, S, A) with a horizon.  γ = 1 without a horizon only where the policy ends for certain from every state,
@@ -173,6 +171,8 @@ def policy_value(mdp: MDP, policy: Floats, temperature: float, prior: Floats | N
     check_ending(mdp, dynamics, rest)
     v = np.zeros(mdp.n_states)
     v[rest] = solve(mdp.discount * dynamics[rest][:, rest], reward[rest])
+    if np.isnan(v).any():
+        raise ValueError("discount = 1 without a horizon: the policy ends with a probability too small for float64; give a horizon")
     v[lost] = -np.inf
     return v
 
@@ -192,18 +192,19 @@ def check_ending(mdp: MDP, dynamics: Matrix, states: np.ndarray) -> None:
     if mdp.discount == 1:
         endless = states & ~reachable(dynamics.T, mdp.terminal)
         if endless.any():
-            raise ValueError(
-                f"discount = 1 without a horizon: the policy never ends from state {np.flatnonzero(endless)[0]}; give a horizon"
-            )
+            raise ValueError(f"discount = 1 without a horizon: the policy never ends from state {np.flatnonzero(endless)[0]}; give a horizon")
 
 
 def solve(discounted: Matrix, right: Floats) -> Floats:
-    """x = right + discounted @ x, directly."""
+    """x = right + discounted @ x, directly; NaN where the system is singular to float64: a chain that ends, but hardly ever."""
     if len(right) == 0:
         return right
-    if isinstance(discounted, np.ndarray):
-        return np.asarray(np.linalg.solve(np.eye(len(right)) - discounted, right), dtype=np.float64)
-    return spla.spsolve(sp.csc_array(sp.eye_array(len(right)) - discounted), right)
+    try:
+        if isinstance(discounted, np.ndarray):
+            return np.asarray(np.linalg.solve(np.eye(len(right)) - discounted, right), dtype=np.float64)
+        return spla.splu(sp.csc_array(sp.eye_array(len(right)) - discounted)).solve(right)
+    except (np.linalg.LinAlgError, RuntimeError):
+        return np.full(len(right), np.nan)
 
 
 def solve_roughly(discounted: Matrix, right: Floats, accuracy: float) -> Floats:

@@ -60,15 +60,14 @@ def gridworld(
     """A gridworld from a text map: `.` floor, `#` wall, `S` start, `G` goal, `X` cliff.
 
     A move goes as intended with probability 1 − slip, and to either side of it with slip/2; against a wall or the edge it stays put.
-    Each move pays step_reward, and on top of it goal_reward or cliff_reward on arrival at G or X, which are terminal.  The first
+    Each move pays step_reward, and on top of it goal_reward or cliff_reward (-inf: forbidden) on arrival at G or X, which are terminal.  The first
     state is uniform over the S cells, or over all floor cells where the map has no S.  ValueError for an unknown letter, ragged rows,
     a map without a goal or without a cell to start in, and numbers out of range.
     """
     slip = as_number("slip", slip, 0.0, 1.0)
-    step_reward, goal_reward, cliff_reward = (
-        as_number(name, value, -np.inf)
-        for name, value in (("step_reward", step_reward), ("goal_reward", goal_reward), ("cliff_reward", cliff_reward))
-    )
+    step_reward, goal_reward = as_number("step_reward", step_reward, -np.inf), as_number("goal_reward", goal_reward, -np.inf)
+    if cliff_reward != -np.inf:  # which forbids the cliff
+        cliff_reward = as_number("cliff_reward", cliff_reward, -np.inf)
     letters = _read_map(rows)
     inside = letters != "#"
     cells = np.argwhere(inside)
@@ -200,9 +199,7 @@ def from_gymnasium(env: Any, *, discount: float = 1.0) -> MDP:
     if table is None or start is None:
         raise ValueError(f"env = {env}: has no table (`P` and `initial_state_distrib`), so its dynamics cannot be read")
     states, actions = len(table), len(table[0])
-    rows = np.array(
-        [(s * actions + a, to, p, r, done) for s in range(states) for a in range(actions) for p, to, r, done in table[s][a] if p > 0]
-    )
+    rows = np.array([(s * actions + a, to, p, r, done) for s in range(states) for a in range(actions) for p, to, r, done in table[s][a] if p > 0])
     pair, to, chance, reward, done = rows[:, 0].astype(int), rows[:, 1].astype(int), rows[:, 2], rows[:, 3], rows[:, 4] > 0
     going = sp.csr_array((chance * ~done, (pair // actions, to)), shape=(states, states))
     ending = np.bincount(to, weights=done, minlength=states) > 0
