@@ -97,9 +97,7 @@ def trajectories(mdp: so.MDP, horizon: int) -> list[Trajectory]:
                 continue
             for a, s2 in itertools.product(range(mdp.n_actions), range(mdp.n_states)):
                 if p[s, a, s2] > 0:
-                    longer.append(
-                        Trajectory((*old.states, s2), (*old.actions, a), old.chance * p[s, a, s2], (*old.rewards, float(r[s, a, s2])))
-                    )
+                    longer.append(Trajectory((*old.states, s2), (*old.actions, a), old.chance * p[s, a, s2], (*old.rewards, float(r[s, a, s2]))))
         found = longer
     return found
 

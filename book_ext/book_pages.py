@@ -1,0 +1,74 @@
+"""What the theme leaves to be done on a page: dropdowns without script, images that keep their place while they load."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from PIL import Image
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+log = logging.getLogger(__name__)
+
+
+class details(nodes.General, nodes.Element):
+    """An admonition that opens and closes; its first child is the summary."""
+
+
+class summary(nodes.General, nodes.TextElement):
+    pass
+
+
+def visit_details(writer: Any, node: nodes.Element) -> None:
+    is_open = {"open": "open"} if "open" in node["classes"] else {}
+    writer.body.append(writer.starttag(node, "details", CLASS="admonition", **is_open))
+
+
+def visit_summary(writer: Any, node: nodes.Element) -> None:
+    writer.body.append('<summary class="admonition-title">')
+
+
+def fold(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """`:class: dropdown` makes an admonition a <details>: it works before any script, by keyboard, and in print."""
+    if app.builder.format != "html":
+        return
+    for node in list(doctree.findall(lambda n: isinstance(n, nodes.Admonition) and "dropdown" in n["classes"])):
+        if isinstance(node, nodes.admonition):
+            title, *body = node.children
+            node.replace_self(details("", summary("", "", *title.children), *body, **node.attributes))
+        else:  # its title is written by the directive's own visitor, out of our reach
+            log.warning("only {admonition} can be a dropdown, not {%s}", node.tagname, location=node)
+
+
+def unique_ids(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """sphinx-proof gives every theorem's body, and every proof, the same id; nothing links there."""
+    for node in doctree.findall(nodes.Element):
+        node["ids"] = [name for name in node["ids"] if name not in ("proof-content", "proof")]
+
+
+def size_images(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+    """width and height on each raster image, so that the text below does not jump when it arrives."""
+    sources = {name: Path(app.srcdir) / source for source, name in app.builder.images.items()}
+
+    def sized(match: re.Match[str]) -> str:
+        source = sources.get(match["name"])
+        if source is None or source.suffix == ".svg" or " height=" in match[0]:
+            return match[0]
+        with Image.open(source) as image:
+            width, height = image.size
+        return match[0].replace("<img ", f'<img width="{width}" height="{height}" ', 1)
+
+    if "body" in context:
+        context["body"] = re.sub(r'<img [^>]*src="[^"]*_images/(?P<name>[^"]+)"[^>]*>', sized, context["body"])
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_node(details, html=(visit_details, lambda writer, node: writer.body.append("</details>\n")))
+    app.add_node(summary, html=(visit_summary, lambda writer, node: writer.body.append("</summary>\n")))
+    app.connect("doctree-resolved", fold)
+    app.connect("doctree-resolved", unique_ids)
+    app.connect("html-page-context", size_images)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
