@@ -1,0 +1,280 @@
+"""Floor 5: explorers, alive in the built page and in a live notebook, from one script.
+
+An explorer is a small Python object with traits.  Shown in a notebook it is a custom element (`<so-gridworld>` …) that the book's script,
+explorers.js, brings to life in any built page, with no kernel; inside the element stands a static picture for paper and for readers without
+JavaScript.  In a live kernel the same script is the front end of a widget, and the traits follow both ways:
+
+    explorer = so.GridworldExplorer(slip=0.2)
+    explorer                       # move its sliders ...
+    explorer.slip                  # ... and read them here, or set them here and see the picture follow
+
+The environment variable SOFT_OPTIMALITY_STATIC keeps the widget out of stored outputs: the page then needs no widget manager.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import traitlets as t
+
+from ..planning import Plan, optimistic_value_iteration, soft_value_iteration, value_iteration
+from ..worlds import Gridworld, gridworld
+from . import pictures
+
+SCRIPT = (Path(__file__).parent / "explorers.js").read_text(encoding="utf8")
+FRONT_END = (
+    SCRIPT
+    + """
+export default {
+  render({ model, el }) {
+    const explorer = globalThis.SoftOptimality.mount(model.get("kind"), el, { ...model.get("settings"), solution: model.get("solution") },
+      (key, value) => { model.set("settings", { ...model.get("settings"), [key]: value }); model.save_changes(); });
+    model.on("change:settings", () => explorer.update(model.get("settings")));
+    model.on("change:solution", () => explorer.update({ solution: model.get("solution") }));
+    return () => explorer.destroy();
+  },
+};
+"""
+)
+UNIFORM = np.full(4, 0.25)
+
+
+class Explorer(t.HasTraits):
+    """What all explorers share: traits tagged `key` are the settings of the front end, under that name."""
+
+    kind = ""
+    title = t.Unicode().tag(key="title")
+
+    def __init__(self, **settings: Any):
+        unknown = sorted(set(settings) - set(self._keys()))
+        if unknown:
+            raise ValueError(f"{unknown[0]} = {settings[unknown[0]]!r}: unknown setting; known are {', '.join(self._keys())}")
+        try:
+            super().__init__(**settings)
+        except t.TraitError as error:
+            raise ValueError(str(error)) from None
+        self._given = settings
+        self._live: Any = None
+
+    @classmethod
+    def _keys(cls) -> dict[str, str]:
+        return {name: trait.metadata["key"] for name, trait in cls.class_traits().items() if "key" in trait.metadata}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._given.items())})"
+
+    def settings(self) -> dict[str, Any]:
+        """All settings under the names that the front end knows."""
+        return {key: getattr(self, name) for name, key in self._keys().items()}
+
+    @property
+    def widget(self) -> Any:
+        """The anywidget, made when it is first asked for: a built page needs none."""
+        if self._live is None:
+            self._live = _widget_class()(kind=self.kind, settings=self.settings())
+            self._live.observe(self._from_front_end, "settings")
+            self.observe(self._to_front_end, list(self._keys()))
+        return self._live
+
+    def _from_front_end(self, change: Any) -> None:
+        for name, key in self._keys().items():
+            if key in change["new"] and change["new"][key] != getattr(self, name):
+                setattr(self, name, change["new"][key])
+
+    def _to_front_end(self, change: Any) -> None:
+        key = self._keys()[change["name"]]
+        if self._live.settings.get(key) != change["new"]:
+            self._live.settings = {**self._live.settings, key: change["new"]}
+
+    def to_svg(self) -> str:
+        """A static picture of the explorer as it is set now."""
+        raise NotImplementedError
+
+    def to_html(self) -> str:
+        """The custom element with its settings, and inside it the static picture."""
+        config = html.escape(json.dumps(self.settings(), sort_keys=True, ensure_ascii=False), quote=True)
+        figure = f"<figure>{self.to_svg()}<figcaption>{html.escape(self.title)}</figcaption></figure>"
+        return f'<so-{self.kind} data-config="{config}">{figure}</so-{self.kind}>'
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        static = {"text/plain": repr(self), "text/html": self.to_html(), "image/svg+xml": self.to_svg()}
+        if os.environ.get("SOFT_OPTIMALITY_STATIC"):
+            return static
+        live = self.widget._repr_mimebundle_()
+        data, metadata = live if isinstance(live, tuple) else (live, {})
+        return {**static, **data, "text/plain": repr(self)}, metadata
+
+
+def _widget_class() -> Any:
+    """The anywidget class; imported here so that the library needs no widgets to be imported."""
+    import anywidget
+
+    class ExplorerWidget(anywidget.AnyWidget):
+        _esm = FRONT_END
+        kind = t.Unicode().tag(sync=True)
+        settings = t.Dict().tag(sync=True)
+        solution = t.Dict(allow_none=True, default_value=None).tag(sync=True)
+
+        def __repr__(self) -> str:  # without a memory address
+            return f"ExplorerWidget({self.kind})"
+
+    return ExplorerWidget
+
+
+class GridworldExplorer(Explorer):
+    """Plan in a gridworld: slip, temperature, horizon or discount, up to two planners side by side, a map to paint.
+
+    planner, second  "hard", "soft", "optimistic", for `second` also "none", and "yours" where a solver is given
+    show             "policy", "values", "visits" or "dynamics"
+    time             "horizon" (γ = 1, T steps) or "discount" (no horizon)
+    solver           in a live kernel: your own planner, called as solver(world, temperature, prior=…, horizon=…) and drawn as a planner
+                     named "yours".  It returns a Plan, or (q, v, policy), with or without a leading axis of steps.  Where it raises, the
+                     explorer says so and stays usable.
+    """
+
+    kind = "gridworld"
+    title = t.Unicode("Gridworld explorer").tag(key="title")
+    rows = t.List(t.Unicode(), ["........", "........", "........", "SXXXXXXG"]).tag(key="rows")
+    slip = t.Float(0.1, min=0.0, max=1.0).tag(key="slip")
+    temperature = t.Float(0.5, min=1e-6, max=1e6).tag(key="temperature")
+    time = t.Enum(["horizon", "discount"], "horizon").tag(key="time")
+    horizon = t.Int(60, min=1, max=100).tag(key="horizon")
+    discount = t.Float(0.95, min=0.0, max=1.0).tag(key="discount")
+    planner = t.Enum(["hard", "soft", "optimistic", "yours"], "optimistic").tag(key="planner")
+    second = t.Enum(["none", "hard", "soft", "optimistic", "yours"], "none").tag(key="second")
+    show = t.Enum(["policy", "values", "visits", "dynamics"], "policy").tag(key="show")
+    step_reward = t.Float(-1.0).tag(key="stepReward")
+    goal_reward = t.Float(0.0).tag(key="goalReward")
+    cliff_reward = t.Float(-50.0).tag(key="cliffReward")
+    selected = t.List(t.Int(), default_value=None, allow_none=True).tag(key="selected")
+
+    def __init__(self, rows: Any = None, *, solver: Callable[..., Any] | None = None, **settings: Any):
+        super().__init__(**({} if rows is None else {"rows": list(rows)}), **settings)
+        if solver is not None and not callable(solver):
+            raise ValueError(f"solver = {solver!r}: not a function")
+        if solver is None and "yours" in (self.planner, self.second):
+            raise ValueError("planner = 'yours': needs a solver")
+        self.solver = solver
+        self.world()  # a bad map is refused here, by name
+
+    def world(self) -> Gridworld:
+        """The gridworld as it is set now."""
+        return gridworld(
+            self.rows,
+            slip=self.slip,
+            step_reward=self.step_reward,
+            goal_reward=self.goal_reward,
+            cliff_reward=self.cliff_reward,
+            discount=1.0 if self.time == "horizon" else self.discount,
+        )
+
+    def plan(self, planner: str | None = None) -> Plan:
+        """The library's plan for a planner as it is set now (for the one shown, by default): what the picture draws."""
+        world, steps = self.world(), self.horizon if self.time == "horizon" else None
+        name = planner or self.planner
+        if name == "hard":
+            return value_iteration(world, horizon=steps)
+        if name == "yours":
+            return _as_plan(self.solver(world, self.temperature, prior=UNIFORM, horizon=steps), world, steps)  # type: ignore[misc]
+        plan = soft_value_iteration if name == "soft" else optimistic_value_iteration
+        return plan(world, self.temperature, prior=UNIFORM, horizon=steps)
+
+    def settings(self) -> dict[str, Any]:
+        shown = super().settings()
+        if getattr(self, "solver", None) is None:
+            return shown
+        if os.environ.get("SOFT_OPTIMALITY_STATIC"):  # no kernel will answer there
+            return {key: "soft" if value == "yours" else value for key, value in shown.items()}
+        return {**shown, "solver": True}
+
+    @property
+    def widget(self) -> Any:
+        first = self._live is None
+        widget = super().widget
+        if first and self.solver is not None:
+            self._solve()
+            self.observe(self._solve, ["rows", "slip", "temperature", "time", "horizon", "discount"])
+        return widget
+
+    def _solve(self, change: Any = None) -> None:
+        """Ask the student's planner, and send what it says or how it failed."""
+        try:
+            plan = self.plan("yours")
+            steps = (1, *plan.q.shape) if plan.q.ndim == 2 else plan.q.shape
+            self._live.solution = {
+                "q": _finite_or_text(plan.q.reshape(steps[0], -1)),
+                "v": _finite_or_text(plan.v.reshape(steps[0], -1)),
+                "policy": plan.policy.reshape(steps[0], -1).tolist(),
+            }
+        except Exception as error:  # whatever a student's function raises belongs in the picture, not in a log
+            self._live.solution = {"error": f"{type(error).__name__}: {error}"}
+
+    def to_svg(self) -> str:
+        return pictures.gridworld(self.world(), self.plan())
+
+
+def _as_plan(answer: Any, world: Gridworld, steps: int | None) -> Plan:
+    """A planner's answer, checked for shape, with one row of steps for each step."""
+    q, v, policy = (answer.q, answer.v, answer.policy) if hasattr(answer, "policy") else answer
+    lead = () if steps is None else (steps,)
+    arrays = []
+    for name, array, tail in (("q", q, world.shape), ("v", v, world.shape[:1]), ("policy", policy, world.shape)):
+        array = np.asarray(array, dtype=float)
+        if array.shape not in (tail, (*lead, *tail)):
+            raise ValueError(f"{name} has shape {array.shape}, expected {tail}" + (f" or {(*lead, *tail)}" if lead else ""))
+        if np.isnan(array).any():
+            raise ValueError(f"{name} contains NaN")
+        arrays.append(np.broadcast_to(array, (*lead, *tail)))
+    return Plan(arrays[0], arrays[1], arrays[2], 0, 0.0)
+
+
+def _finite_or_text(rows: np.ndarray) -> list[list[Any]]:
+    """Numbers as JSON has them; -inf, which it has not, as a text that JavaScript's Number understands."""
+    return [[x if np.isfinite(x) else ("-Infinity" if x < 0 else "Infinity") for x in row] for row in rows.tolist()]
+
+
+class HMMExplorer(Explorer):
+    """A two-state hidden Markov model of the weather behind clean (0) and muddy (1) boots; flip a day and see what changes."""
+
+    kind = "hmm"
+    title = t.Unicode("What the boots say about the weather").tag(key="title")
+    noise = t.Float(0.2, min=0.0, max=1.0).tag(key="noise")
+    stickiness = t.Float(0.8, min=0.0, max=1.0).tag(key="stickiness")
+    day = t.Int(6, min=1).tag(key="day")
+    observations = t.List(t.Int(min=0, max=1), [0, 0, 1, 0, 1, 1, 1, 0, 1, 0, 0, 0], minlen=2).tag(key="observations")
+
+    def to_svg(self) -> str:
+        return pictures.weather(self.noise, self.stickiness, self.observations)
+
+
+class LotteryExplorer(Explorer):
+    """A sure door beside a gamble, as the expectation and as the optimist see it, against temperature."""
+
+    kind = "lottery"
+    title = t.Unicode("Two doors").tag(key="title")
+    sure = t.Float(1.0).tag(key="sure")
+    win = t.Float(2.0).tag(key="win")
+    lose = t.Float(0.0).tag(key="lose")
+    probability = t.Float(0.3, min=0.0, max=1.0).tag(key="probability")
+    temperature = t.Float(0.5, min=1e-3, max=1e3).tag(key="temperature")
+
+    def to_svg(self) -> str:
+        return pictures.lottery(self.sure, self.win, self.lose, self.probability)
+
+
+class BackupExplorer(Explorer):
+    """Q-values under the finger: the hard maximum, the soft maximum and its bounds, the policy."""
+
+    kind = "backup"
+    title = t.Unicode("Choosing hard, choosing softly").tag(key="title")
+    values = t.List(t.Float(), [1.0, 0.6, -0.5, 0.9], minlen=2, maxlen=8).tag(key="values")
+    temperature = t.Float(0.5, min=1e-3, max=1e3).tag(key="temperature")
+
+    def to_svg(self) -> str:
+        return pictures.backup(self.values, self.temperature)
