@@ -34,6 +34,15 @@ class Sample(NamedTuple):
     observations: NDArray[np.intp]
 
 
+class _Blocks(NamedTuple):
+    """Observations x (T,), their likelihoods (steps, blocks, K), and each block as one matrix with the logs of its rows' scales."""
+
+    x: NDArray[np.intp]
+    seen: Floats
+    matrices: Any  # (blocks, K, K), or None where one block is all
+    logs: Any
+
+
 @dataclass(frozen=True, eq=False)
 class HMM:
     """p(Z, X) = p(z₁) p(x₁|z₁) ∏ p(z_t|z_{t−1}) p(x_t|z_t).
@@ -68,21 +77,22 @@ class HMM:
 
     def filter(self, x: ArrayLike) -> Floats:
         """p(Z_t | X_1..t), eq. filtering.  (T, K)"""
-        return self._forward(self._observations(x))[0]
+        return self._forward(self._cut(self._observations(x)))[0]
 
     def log_evidence(self, x: ArrayLike) -> float:
         """log p(X_1..T) in nats, eq. evidence: the sum of log p(X_t | X_1..t−1)."""
-        return float(np.log(self._forward(self._observations(x))[1]).sum())
+        return float(np.log(self._forward(self._cut(self._observations(x)))[1]).sum())
 
     def smooth(self, x: ArrayLike) -> Floats:
         """p(Z_t | X_1..T), eq. smoothing.  (T, K)"""
-        letters = self._observations(x)
-        return _normalised(self._forward(letters)[0] * self._backward(letters))
+        cut = self._cut(self._observations(x))
+        return _normalised(self._forward(cut)[0] * self._backward(cut))
 
     def smooth_pairs(self, x: ArrayLike) -> Floats:
         """p(Z_t, Z_{t+1} | X_1..T).  (T−1, K, K)"""
         letters = self._observations(x)
-        before, after = self._forward(letters)[0][:-1], (self._likelihood(letters) * self._backward(letters))[1:]
+        cut = self._cut(letters)
+        before, after = self._forward(cut)[0][:-1], (self._likelihood(letters) * self._backward(cut))[1:]
         pairs = before[:, :, None] * self.transition * after[:, None, :]
         return pairs / pairs.sum(axis=(1, 2), keepdims=True)
 
@@ -115,7 +125,7 @@ class HMM:
             path[t - 1] = (best[t - 1] + into[path[t]]).argmax()
         found = float(best[-1].max())
         if found == -np.inf:
-            self._forward(letters)  # names the step
+            self._forward(self._cut(letters))  # names the step
         return Decoding(path, found)
 
     def log_joint(self, path: ArrayLike, x: ArrayLike) -> float:
@@ -173,8 +183,8 @@ class HMM:
         first, moves, shown = np.zeros(self.n_states), np.zeros(self.transition.shape), np.zeros(self.emission.shape)
         evidence = 0.0
         for x in data:
-            filtered, scales = self._forward(x)
-            backward = self._backward(x)
+            cut = self._cut(x)
+            (filtered, scales), backward = self._forward(cut), self._backward(cut)
             smoothed = _normalised(filtered * backward)
             after = (self._likelihood(x) * backward)[1:]
             weight = (filtered[:-1] * (after @ self.transition.T)).sum(axis=1)
@@ -195,10 +205,15 @@ class HMM:
         """p(x_t | Z_t) for each state.  (T, K)"""
         return self.emission.T[x]
 
-    def _forward(self, x: NDArray[np.intp]) -> tuple[Floats, Floats]:
-        """p(Z_t | X_1..t) (T, K) and p(X_t | X_1..t−1) (T,); all blocks of steps advance together."""
+    def _cut(self, x: NDArray[np.intp]) -> _Blocks:
+        """The sequence in blocks of about √T steps, which advance together: NumPy then makes √T large steps instead of T small ones."""
         seen = _in_blocks(self._likelihood(x))
-        p = self._block_starts(seen)
+        return _Blocks(x, seen, *(self._transfer(seen) if seen.shape[1] > 1 else (None, None)))
+
+    def _forward(self, cut: _Blocks) -> tuple[Floats, Floats]:
+        """p(Z_t | X_1..t) (T, K) and p(X_t | X_1..t−1) (T,)."""
+        x, seen = cut.x, cut.seen
+        p = self._block_starts(cut)
         filtered, scales = np.empty(seen.shape), np.empty(seen.shape[:2])
         for j, now in enumerate(seen):
             filtered[j], scales[j] = _condition(self._predict(p) if j else p, now)
@@ -209,34 +224,29 @@ class HMM:
             raise ValueError(f"x[{t}] = {x[t]}: impossible here, no state that the model can be in at this step emits it")
         return _in_order(filtered, len(x)), scale
 
-    def _backward(self, x: NDArray[np.intp]) -> Floats:
+    def _backward(self, cut: _Blocks) -> Floats:
         """p(X_{t+1..T} | Z_t) up to a factor for each t.  (T, K)"""
-        seen = _in_blocks(self._likelihood(x))
-        message = self._block_ends(seen)
-        backward = np.empty(seen.shape)
-        for j in range(len(seen) - 1, -1, -1):
+        message = self._block_ends(cut)
+        backward = np.empty(cut.seen.shape)
+        for j in range(len(cut.seen) - 1, -1, -1):
             backward[j] = message
-            message = _normalised((seen[j] * message) @ self.transition.T)
-        return _in_order(backward, len(x))
+            message = _normalised((cut.seen[j] * message) @ self.transition.T)
+        return _in_order(backward, len(cut.x))
 
-    def _block_starts(self, seen: Floats) -> Floats:
+    def _block_starts(self, cut: _Blocks) -> Floats:
         """p(Z_t | X before t) for the first step t of each block.  (blocks, K)"""
-        p = np.tile(self.initial, (seen.shape[1], 1))
-        if len(p) > 1:
-            matrices, logs = self._transfer(seen)
-            for k in range(1, len(p)):
-                weights = log(p[k - 1]) + logs[k - 1]
-                p[k] = self._predict(_normalised(_exp_from_top(weights) @ matrices[k - 1]))
+        p = np.tile(self.initial, (cut.seen.shape[1], 1))
+        for k in range(1, len(p)):
+            weights = log(p[k - 1]) + cut.logs[k - 1]
+            p[k] = self._predict(_normalised(_exp_from_top(weights) @ cut.matrices[k - 1]))
         return p
 
-    def _block_ends(self, seen: Floats) -> Floats:
+    def _block_ends(self, cut: _Blocks) -> Floats:
         """p(X after t | Z_t) for the last step t of each block, up to a factor.  (blocks, K)"""
-        message = np.ones(seen.shape[1:])
-        if len(message) > 1:
-            matrices, logs = self._transfer(seen)
-            for k in range(len(message) - 1, 0, -1):
-                weights = log(matrices[k] @ message[k]) + logs[k]
-                message[k - 1] = _normalised(self.transition @ _exp_from_top(weights))
+        message = np.ones(cut.seen.shape[1:])
+        for k in range(len(message) - 1, 0, -1):
+            weights = log(cut.matrices[k] @ message[k]) + cut.logs[k]
+            message[k - 1] = _normalised(self.transition @ _exp_from_top(weights))
         return message
 
     def _transfer(self, seen: Floats) -> tuple[Floats, Floats]:
@@ -273,7 +283,7 @@ def _exp_from_top(logs: Floats) -> Floats:
 
 
 def _in_blocks(rows: Floats) -> Floats:
-    """(T, K) cut into blocks of about √T steps, as (steps, blocks, K); the last block is filled up with likelihoods of 1, which say nothing."""
+    """(T, K) as (steps, blocks, K); the last block is filled up with likelihoods of 1, which say nothing."""
     length, states = rows.shape
     steps = max(isqrt(length), 1) if states <= FEW_STATES else length
     blocks = -(-length // steps)
@@ -296,9 +306,11 @@ def _whole_numbers(name: str, values: ArrayLike, limit: int) -> NDArray[np.intp]
     array = np.asarray(values)
     if array.ndim != 1 or len(array) == 0:
         raise ValueError(f"{name} has shape {array.shape}, expected (T,) with T at least 1")
-    if array.dtype.kind not in "iu":
-        where = int(np.flatnonzero([not isinstance(v, (int, np.integer)) or isinstance(v, bool) for v in array.tolist()])[0])
-        raise ValueError(f"{name}[{where}] = {array[where]!r}: not a whole number")
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"{name} has type {array.dtype}, expected whole numbers")
+    broken = np.flatnonzero(array != np.floor(array))
+    if len(broken):
+        raise ValueError(f"{name}[{broken[0]}] = {array[broken[0]]}: not a whole number")
     wrong = np.flatnonzero((array < 0) | (array >= limit))
     if len(wrong):
         raise ValueError(f"{name}[{wrong[0]}] = {array[wrong[0]]}: must be between 0 and {limit - 1}")
