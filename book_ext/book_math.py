@@ -23,6 +23,7 @@ from sphinx.util.math import get_node_equation_number
 KATEX = Path(str(distribution("djangocms-katex").locate_file("djangocms_katex/static/djangocms_katex/vendor/katex")))
 LABEL = re.compile(r"\\label\{([^}]*)\}")
 NUMBERED = re.compile(r"\\(begin|end)\{(align|alignat|equation|gather)\}")
+PUNCTUATION = re.compile(r"[.,;:?!)\u2019]+")
 log = logging.getLogger(__name__)
 
 
@@ -51,7 +52,9 @@ def render(writer: Any, node: nodes.Element, tex: str, display: bool) -> str:
 
 
 def visit_inline(writer: Any, node: nodes.math) -> None:
-    writer.body.append(f'<span class="math">{render(writer, node, node.astext(), False)}</span>')
+    formula = f'<span class="math">{render(writer, node, node.astext(), False)}</span>'
+    tail = node.get("tail")
+    writer.body.append(f'<span class="math-tail">{formula}{tail}</span>' if tail else formula)
     raise nodes.SkipNode
 
 
@@ -92,6 +95,18 @@ def name_amsmath(app: Sphinx, doctree: nodes.document) -> None:
                 target["refid"] = ids[target["refid"]]
 
 
+def keep_punctuation(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """A full stop after a formula stays on the formula's line."""
+    if app.builder.format != "html":
+        return
+    for node in list(doctree.findall(nodes.math)):
+        after = node.next_node(descend=False, siblings=True)
+        mark = PUNCTUATION.match(after.astext()) if isinstance(after, nodes.Text) else None
+        if mark and len(node.astext()) < 30:  # a long formula may have to break
+            node["tail"] = mark[0]
+            after.parent.replace(after, nodes.Text(after.astext()[mark.end() :]))
+
+
 def copy_katex(app: Sphinx) -> None:
     """The style sheet and the woff2 fonts; every browser that the theme supports reads woff2."""
     if app.builder.format != "html":
@@ -115,5 +130,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", lambda app, config: setattr(config, "html_math_renderer", "katex"))
     app.connect("builder-inited", copy_katex)
     app.connect("doctree-read", name_amsmath)
+    app.connect("doctree-resolved", keep_punctuation)
     app.connect("html-page-context", add_style)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
