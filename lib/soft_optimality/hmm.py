@@ -1,8 +1,11 @@
 """Floor 1: the hidden Markov model, and each question that chapter 1 asks of it.
 
-K hidden states, M symbols, T observations.  Two steps make every answer: `_condition` on what is seen, `_predict` what comes next.
-Probabilities are scaled to sum to 1 after each step (Rabiner 1989, section V.A), so nothing underflows however long the sequence; their
-scales are the factors of the evidence.
+K hidden states, M symbols, T observations.  Two steps make every answer: `condition` on what is seen, `predict` what comes next.
+They are written for three kinds of number, and one scan serves them all:
+
+    Scaled   sums of products, each distribution scaled to sum to 1 (Rabiner 1989, section V.A); the scales are the factors of the evidence
+    Logs     the same in logarithms, where a state falls so far behind the others that float64 would lose it, though it may yet come back
+    Best     the maximum in place of the sum: filtering becomes the Viterbi algorithm
 """
 
 from __future__ import annotations
@@ -10,14 +13,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isqrt
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .numerics import Floats, as_count, as_distributions, as_number, log
+from .numerics import LOWEST, Floats, as_count, as_distributions, as_number, log, log_sum_exp
 
-FEW_STATES = 32  # up to here multiplying K × K matrices is cheaper than another turn of a Python loop
+# Scaled numbers are kept while every nonzero probability in them, and each single step's, stays above this.  Then a sum loses only terms
+# that are smaller by hundreds of orders of magnitude, also in products of four such factors, and no state that is possible turns into 0.
+IN_RANGE = 1e-60
 
 
 class Decoding(NamedTuple):
@@ -32,15 +37,6 @@ class Sample(NamedTuple):
 
     states: NDArray[np.intp]
     observations: NDArray[np.intp]
-
-
-class _Blocks(NamedTuple):
-    """Observations x (T,), their likelihoods (steps, blocks, K), and each block as one matrix with the logs of its rows' scales."""
-
-    x: NDArray[np.intp]
-    seen: Floats
-    matrices: Any  # (blocks, K, K), or None where one block is all
-    logs: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,24 +73,25 @@ class HMM:
 
     def filter(self, x: ArrayLike) -> Floats:
         """p(Z_t | X_1..t), eq. filtering.  (T, K)"""
-        return self._forward(self._cut(self._observations(x)))[0]
+        scan = self._scan(self._observations(x))
+        return scan.numbers.plain(scan.filtered).T
 
     def log_evidence(self, x: ArrayLike) -> float:
         """log p(X_1..T) in nats, eq. evidence: the sum of log p(X_t | X_1..t−1)."""
-        return float(np.log(self._forward(self._cut(self._observations(x)))[1]).sum())
+        return float(self._scan(self._observations(x)).log_scales.sum())
 
     def smooth(self, x: ArrayLike) -> Floats:
-        """p(Z_t | X_1..T), eq. smoothing.  (T, K)"""
-        cut = self._cut(self._observations(x))
-        return _normalised(self._forward(cut)[0] * self._backward(cut))
+        """p(Z_t | X_1..T), eq. smoothing: what the past says of Z_t, conditioned on what the future says.  (T, K)"""
+        scan = self._scan(self._observations(x))
+        return scan.smoothed(scan.backward()).T
 
     def smooth_pairs(self, x: ArrayLike) -> Floats:
         """p(Z_t, Z_{t+1} | X_1..T).  (T−1, K, K)"""
-        letters = self._observations(x)
-        cut = self._cut(letters)
-        before, after = self._forward(cut)[0][:-1], (self._likelihood(letters) * self._backward(cut))[1:]
-        pairs = before[:, :, None] * self.transition * after[:, None, :]
-        return pairs / pairs.sum(axis=(1, 2), keepdims=True)
+        scan = self._scan(self._observations(x))
+        numbers, (before, after) = scan.numbers, scan.around_moves(scan.backward())
+        joint = numbers.times(numbers.times(before[:, None, :], scan.move[:, :, None]), after[None, :, :])
+        pairs, _ = numbers.condition(joint.reshape(self.n_states**2, -1), scan.nothing[:1, None])
+        return numbers.plain(pairs).reshape(joint.shape).transpose(2, 0, 1)
 
     def predict(self, x: ArrayLike, steps: int) -> Floats:
         """p(Z_{T+k} | X_1..T) for k = 1 .. steps, eq. prediction.  (steps, K)"""
@@ -110,23 +107,16 @@ class HMM:
 
     def decode(self, x: ArrayLike) -> Decoding:
         """argmax_Z p(Z | X), eq. decoding, by the Viterbi algorithm; among equals the path whose last states have the lowest index."""
-        letters = self._observations(x)
-        steps = log(self.transition)
-        into = np.ascontiguousarray(steps.T)
-        seen = log(self.emission).T[letters]
-        best = np.empty(seen.shape)  # log probability of the best path that ends here
-        best[0] = log(self.initial) + seen[0]
-        for t in range(1, len(seen)):
-            np.max(into + best[t - 1], axis=1, out=best[t])
-            best[t] += seen[t]
-        path = np.empty(len(seen), dtype=np.intp)
-        path[-1] = best[-1].argmax()
-        for t in range(len(seen) - 1, 0, -1):  # who came before is found again on the way back: K numbers, not K²
-            path[t - 1] = (best[t - 1] + into[path[t]]).argmax()
-        found = float(best[-1].max())
-        if found == -np.inf:
-            self._forward(self._cut(letters))  # names the step
-        return Decoding(path, found)
+        scan = _Scan(self, self._observations(x), _Best)
+        scan.check_possible("x")
+        best, path = np.ascontiguousarray(scan.filtered.T), np.empty(len(scan.x), dtype=np.intp)
+        came_from = np.empty(best[1:].shape, dtype=np.intp)  # for each step and state, the best state one step before
+        for k, into in enumerate(scan.move.T):
+            came_from[:, k] = (best[:-1] + into).argmax(axis=1)
+        path[-1] = state = int(best[-1].argmax())
+        for t in range(len(path) - 2, -1, -1):
+            path[t] = state = came_from.item(t, state)
+        return Decoding(path, self.log_joint(path, scan.x))
 
     def log_joint(self, path: ArrayLike, x: ArrayLike) -> float:
         """log p(Z = path, X = x) in nats; -inf where the path cannot be."""
@@ -142,7 +132,8 @@ class HMM:
         steps = as_count("T", T)
         if not isinstance(rng, np.random.Generator):
             raise ValueError(f"rng = {rng!r}: must be a numpy.random.Generator")
-        first, move, show = (np.cumsum(p, axis=-1) / np.sum(p, axis=-1, keepdims=True) for p in (self.initial, self.transition, self.emission))
+        sums = (np.cumsum(p, axis=-1) for p in (self.initial, self.transition, self.emission))
+        first, move, show = (s / s[..., -1:] for s in sums)  # the last is then exactly 1, and each draw below it
         draws = rng.random((steps, 2))
         states = np.empty(steps, dtype=np.intp)
         states[0] = np.searchsorted(first, draws[0, 0], side="right")
@@ -166,7 +157,7 @@ class HMM:
         """
         limit, least = as_count("iterations", iterations), as_number("tolerance", tolerance, 0.0)
         model, before = self, -np.inf
-        data = [self._observations(x, name) for name, x in _each_sequence(sequences)]
+        data = [(name, self._observations(x, name)) for name, x in _each_sequence(sequences)]
         for _ in range(limit):
             better, evidence = model._step(data)
             if on_step is not None:
@@ -175,135 +166,248 @@ class HMM:
                 return model
             model, before = better, evidence
         if on_step is not None:
-            on_step(model, sum(model.log_evidence(x) for x in data))
+            on_step(model, sum(model.log_evidence(x) for _, x in data))
         return model
 
-    def _step(self, data: list[NDArray[np.intp]]) -> tuple[HMM, float]:
+    def _step(self, data: list[tuple[str, NDArray[np.intp]]]) -> tuple[HMM, float]:
         """One step of Baum–Welch, from expected counts, and the evidence before it."""
         first, moves, shown = np.zeros(self.n_states), np.zeros(self.transition.shape), np.zeros(self.emission.shape)
         evidence = 0.0
-        for x in data:
-            cut = self._cut(x)
-            (filtered, scales), backward = self._forward(cut), self._backward(cut)
-            smoothed = _normalised(filtered * backward)
-            after = (self._likelihood(x) * backward)[1:]
-            weight = (filtered[:-1] * (after @ self.transition.T)).sum(axis=1)
-            first += smoothed[0]
-            moves += self.transition * (filtered[:-1].T @ (after / weight[:, None]))
+        for name, x in data:
+            scan = self._scan(x, name)
+            backward = scan.backward()
+            smoothed = scan.smoothed(backward)
+            first += smoothed[:, 0]
+            moves += scan.numbers.expected_moves(scan.move, *scan.around_moves(backward))
             for letter in range(self.n_symbols):
-                shown[:, letter] += smoothed[x == letter].sum(axis=0)
-            evidence += float(np.log(scales).sum())
+                shown[:, letter] += smoothed[:, x == letter].sum(axis=1)
+            evidence += float(scan.log_scales.sum())
         return HMM(first / first.sum(), _rows(moves, self.transition), _rows(shown, self.emission)), evidence
-
-    # -- messages ---------------------------------------------------------------------------------------------------------------------
 
     def _predict(self, p: Floats) -> Floats:
         """p(Z_{t+1}) from p(Z_t).  (..., K) -> (..., K)"""
         return p @ self.transition
 
-    def _likelihood(self, x: NDArray[np.intp]) -> Floats:
-        """p(x_t | Z_t) for each state.  (T, K)"""
-        return self.emission.T[x]
-
-    def _cut(self, x: NDArray[np.intp]) -> _Blocks:
-        """The sequence in blocks of about √T steps, which advance together: NumPy then makes √T large steps instead of T small ones."""
-        seen = _in_blocks(self._likelihood(x))
-        return _Blocks(x, seen, *(self._transfer(seen) if seen.shape[1] > 1 else (None, None)))
-
-    def _forward(self, cut: _Blocks) -> tuple[Floats, Floats]:
-        """p(Z_t | X_1..t) (T, K) and p(X_t | X_1..t−1) (T,)."""
-        x, seen = cut.x, cut.seen
-        p = self._block_starts(cut)
-        filtered, scales = np.empty(seen.shape), np.empty(seen.shape[:2])
-        for j, now in enumerate(seen):
-            filtered[j], scales[j] = _condition(self._predict(p) if j else p, now)
-            p = filtered[j]
-        scale = scales.T.reshape(-1)[: len(x)]
-        if not scale.all():
-            t = int(np.flatnonzero(scale == 0)[0])
-            raise ValueError(f"x[{t}] = {x[t]}: impossible here, no state that the model can be in at this step emits it")
-        return _in_order(filtered, len(x)), scale
-
-    def _backward(self, cut: _Blocks) -> Floats:
-        """p(X_{t+1..T} | Z_t) up to a factor for each t.  (T, K)"""
-        message = self._block_ends(cut)
-        backward = np.empty(cut.seen.shape)
-        for j in range(len(cut.seen) - 1, -1, -1):
-            backward[j] = message
-            message = _normalised((cut.seen[j] * message) @ self.transition.T)
-        return _in_order(backward, len(cut.x))
-
-    def _block_starts(self, cut: _Blocks) -> Floats:
-        """p(Z_t | X before t) for the first step t of each block.  (blocks, K)"""
-        p = np.tile(self.initial, (cut.seen.shape[1], 1))
-        for k in range(1, len(p)):
-            weights = log(p[k - 1]) + cut.logs[k - 1]
-            p[k] = self._predict(_normalised(_exp_from_top(weights) @ cut.matrices[k - 1]))
-        return p
-
-    def _block_ends(self, cut: _Blocks) -> Floats:
-        """p(X after t | Z_t) for the last step t of each block, up to a factor.  (blocks, K)"""
-        message = np.ones(cut.seen.shape[1:])
-        for k in range(len(message) - 1, 0, -1):
-            weights = log(cut.matrices[k] @ message[k]) + cut.logs[k]
-            message[k - 1] = _normalised(self.transition @ _exp_from_top(weights))
-        return message
-
-    def _transfer(self, seen: Floats) -> tuple[Floats, Floats]:
-        """Each block as one matrix, p(X in block, Z_last | Z_first): (blocks, K, K), rows scaled, and the logs of their scales (blocks, K)."""
-        matrices = seen[0][:, :, None] * np.eye(self.n_states)
-        logs = np.zeros(seen.shape[1:])
-        for now in seen[1:]:
-            matrices = (matrices @ self.transition) * now[:, None, :]
-            scale = matrices.max(axis=2)
-            logs += log(scale)
-            matrices = np.divide(matrices, scale[:, :, None], out=np.zeros_like(matrices), where=scale[:, :, None] > 0)
-        return matrices, logs
+    def _scan(self, x: NDArray[np.intp], name: str = "x") -> _Scan:
+        """All the forward messages, in scaled numbers where those are exact and in logarithms elsewhere.  ValueError where x is impossible."""
+        scan = _Scan(self, x, _Scaled)
+        if not scan.in_range():
+            scan = _Scan(self, x, _Logs)
+        scan.check_possible(name)
+        return scan
 
     def _observations(self, x: ArrayLike, name: str = "x") -> NDArray[np.intp]:
         return _whole_numbers(name, x, self.n_symbols)
 
 
-def _condition(p: Floats, likelihood: Floats) -> tuple[Floats, Floats]:
-    """p(Z | x) ∝ p(Z) p(x | Z), and p(x).  (..., K), (..., K) -> (..., K), (...)"""
-    joint = p * likelihood
-    total = joint.sum(axis=-1)
-    return np.divide(joint, total[..., None], out=np.zeros_like(joint), where=total[..., None] > 0), total
+class _Scaled:
+    """Probabilities as they are, each distribution scaled to sum to 1.  States lie on the leading axis, as they do in all of this."""
+
+    few_states = 32  # up to here multiplying K × K matrices is cheaper than another turn of a Python loop
+    zero = 0.0
+    times: ClassVar[Any] = np.multiply
+
+    @staticmethod
+    def of(p: Floats) -> Floats:
+        return p
+
+    @staticmethod
+    def plain(p: Floats) -> Floats:
+        return p
+
+    @staticmethod
+    def logs(p: Floats) -> Floats:
+        return log(p)
+
+    @staticmethod
+    def predict(p: Floats, move: Floats) -> Floats:
+        """Σ_i p_i move_ij.  (K, ...), (K, K) -> (K, ...)"""
+        return (move.T @ p.reshape(len(p), -1)).reshape(p.shape)
+
+    @staticmethod
+    def condition(p: Floats, likelihood: Floats) -> tuple[Floats, Floats]:
+        """p(Z | x) ∝ p(Z) p(x | Z), and p(x).  Where all are 0 they stay so.  (K, ...), (K, ...) -> (K, ...), (...)"""
+        joint = p * likelihood
+        total = joint.sum(axis=0)
+        joint /= np.where(total > 0, total, 1.0)
+        return joint, total
+
+    @staticmethod
+    def weigh(p: Floats, logs: Floats) -> Floats:
+        """p exp(logs) up to a factor, the largest being 1.  (K,), (K,) -> (K,)"""
+        weights = log(p) + logs
+        return np.exp(weights - max(weights.max(), LOWEST))
+
+    @staticmethod
+    def expected_moves(move: Floats, before: Floats, after: Floats) -> Floats:
+        """Σ_t p(Z_t, Z_{t+1} | X), without an array for each t.  (K, K), (K, T−1), (K, T−1) -> (K, K)"""
+        total = (before * (move @ after)).sum(axis=0)
+        return move * (before @ (after / total).T)
 
 
-def _normalised(rows: Floats) -> Floats:
-    """Rows scaled to sum to 1; a row of zeros stays."""
-    total = rows.sum(axis=-1, keepdims=True)
-    return np.divide(rows, total, out=np.zeros_like(rows), where=total > 0)
+class _Logs:
+    """Logarithms of probabilities: nothing is too small.  The same operations as `_Scaled`."""
+
+    few_states = 16
+    zero = -np.inf
+    times: ClassVar[Any] = np.add
+
+    @staticmethod
+    def of(p: Floats) -> Floats:
+        return log(p)
+
+    @staticmethod
+    def plain(p: Floats) -> Floats:
+        return np.exp(p)
+
+    @staticmethod
+    def logs(p: Floats) -> Floats:
+        return p
+
+    @staticmethod
+    def add_up(x: Floats) -> Floats:
+        """What stands for the sum.  (K, ...) -> (...)"""
+        return log_sum_exp(x)
+
+    @classmethod
+    def predict(cls, p: Floats, move: Floats) -> Floats:
+        return cls.add_up(p[:, None] + move.reshape(*move.shape, *[1] * (p.ndim - 1)))
+
+    @classmethod
+    def condition(cls, p: Floats, likelihood: Floats) -> tuple[Floats, Floats]:
+        joint = p + likelihood
+        total = cls.add_up(joint)
+        joint -= np.maximum(total, LOWEST)
+        return joint, total
+
+    @staticmethod
+    def weigh(p: Floats, logs: Floats) -> Floats:
+        return p + logs
+
+    @classmethod
+    def expected_moves(cls, move: Floats, before: Floats, after: Floats) -> Floats:
+        total = cls.add_up(before + cls.predict(after, move.T))
+        return np.array([np.exp(p + row[:, None] + after - total).sum(axis=1) for p, row in zip(before, move, strict=True)])
 
 
-def _exp_from_top(logs: Floats) -> Floats:
-    """exp(logs) up to a factor, the largest being 1; zeros where all are -inf."""
-    return np.exp(logs - max(logs.max(), np.finfo(float).min))
+class _Best(_Logs):
+    """Logarithms that are compared where others are added: the best path's probability in place of all paths'.
+
+    They are of base 2 and rounded to 2⁻⁴⁰, so that sums of them, up to 2¹² bits, are exact in any order: paths with the same factors tie,
+    and so do those whose factors are powers of 2.  In steps or in blocks, the path is the same.
+    """
+
+    few_states = 24
+
+    @staticmethod
+    def of(p: Floats) -> Floats:
+        return np.round(log(p) / np.log(2) * 2.0**40) / 2.0**40
+
+    @staticmethod
+    def add_up(x: Floats) -> Floats:
+        return x.max(axis=0)
 
 
-def _in_blocks(rows: Floats) -> Floats:
-    """(T, K) as (steps, blocks, K); the last block is filled up with likelihoods of 1, which say nothing."""
-    length, states = rows.shape
-    steps = max(isqrt(length), 1) if states <= FEW_STATES else length
-    blocks = -(-length // steps)
-    padded = np.ones((blocks * steps, states))
-    padded[:length] = rows
-    return np.ascontiguousarray(padded.reshape(blocks, steps, states).swapaxes(0, 1))
+class _Scan:
+    """The messages of one sequence, passed in blocks of about √T steps that advance together.
+
+    NumPy then makes √T large steps in place of T small ones.  For that each block is first summed up in one matrix, p(X in block, Z_last | Z_first),
+    and from block to block these carry what each block starts with, or ends with.  With many states their products would cost more than
+    they save, and one block is all.
+    """
+
+    def __init__(self, model: HMM, x: NDArray[np.intp], numbers: type[_Scaled | _Logs]):
+        self.x, self.numbers = x, numbers
+        self.initial, self.move = numbers.of(model.initial), numbers.of(model.transition)
+        self.nothing = numbers.of(np.ones(len(self.move)))  # the likelihood of what says nothing: the last block is filled up with it
+        steps = isqrt(len(x)) if len(self.move) <= numbers.few_states else len(x)
+        blocks = -(-len(x) // steps)
+        padded = np.tile(self.nothing[:, None], (1, blocks * steps))
+        padded[:, : len(x)] = numbers.of(model.emission)[:, x]
+        self.seen = np.ascontiguousarray(padded.reshape(-1, blocks, steps).transpose(2, 0, 1))  # (steps, K, blocks)
+        if blocks > 1:
+            self._sum_up_blocks()
+        self._forward()
+
+    def _sum_up_blocks(self) -> None:
+        """Each block as one matrix, and the logs of the scales of its rows: the filter, from each first state at once."""
+        numbers, seen = self.numbers, self.seen[:, :, None, :]
+        units = numbers.of(np.eye(len(self.move)))[:, :, None]
+        scales = np.empty(self.seen.shape)
+        matrices, scales[0] = numbers.condition(units, seen[0])  # (K last, K first, blocks), (K first, blocks)
+        for j in range(1, len(seen)):
+            matrices, scales[j] = numbers.condition(numbers.predict(matrices, self.move), seen[j])
+        self.matrices = np.ascontiguousarray(matrices.T)  # (blocks, K first, K last)
+        self.logs = np.ascontiguousarray(numbers.logs(scales).sum(axis=0).T)  # (blocks, K first)
+
+    def _forward(self) -> None:
+        """filtered: p(Z_t | X_1..t) (K, T);  log_scales: log p(X_t | X_1..t−1) (T,)."""
+        numbers = self.numbers
+        self.starts = np.tile(self.initial, (self.seen.shape[2], 1))  # p(Z_t | X before t) at the first step of each block
+        for k in range(1, len(self.starts)):
+            last = numbers.predict(numbers.weigh(self.starts[k - 1], self.logs[k - 1]), self.matrices[k - 1])
+            self.starts[k] = numbers.predict(numbers.condition(last, self.nothing)[0], self.move)
+        p, filtered, scales = self.starts.T, np.empty(self.seen.shape), np.empty((len(self.seen), 1, len(self.starts)))
+        for j, now in enumerate(self.seen):
+            p, scales[j] = numbers.condition(numbers.predict(p, self.move) if j else p, now)
+            filtered[j] = p
+        self.filtered, self.log_scales = self._in_order(filtered), numbers.logs(self._in_order(scales)[0])
+        # A state that is impossible here says nothing about the past, and must not set the scale of those that do.
+        self.seen_if_possible = np.where(filtered > numbers.zero, self.seen, numbers.zero)
+
+    def backward(self) -> Floats:
+        """p(X_{t+1..T} | Z_t) up to a factor for each t: the same two steps, the other way round.  (K, T)"""
+        numbers, back = self.numbers, self.move.T
+        ends = np.tile(self.nothing, (len(self.starts), 1))  # the message at the last step of each block
+        for k in range(len(ends) - 1, 0, -1):
+            first = np.where(self.starts[k] > numbers.zero, numbers.predict(ends[k], self.matrices[k].T), numbers.zero)
+            ends[k - 1] = numbers.predict(numbers.condition(numbers.weigh(first, self.logs[k]), self.nothing)[0], back)
+        message, backward = ends.T, np.empty(self.seen.shape)
+        for j in range(len(backward) - 1, -1, -1):
+            backward[j] = message
+            message = numbers.predict(numbers.condition(message, self.seen_if_possible[j])[0], back)
+        return self._in_order(backward)
+
+    def smoothed(self, backward: Floats) -> Floats:
+        """p(Z_t | X_1..T), no longer in `numbers`.  (K, T)"""
+        return self.numbers.plain(self.numbers.condition(self.filtered, backward)[0])
+
+    def around_moves(self, backward: Floats) -> tuple[Floats, Floats]:
+        """What is known on each side of a move: p(Z_t | X_1..t), and p(X_{t+1..T} | Z_{t+1}) up to a factor.  Both (K, T−1)"""
+        return self.filtered[:, :-1], self.numbers.times(self._in_order(self.seen_if_possible), backward)[:, 1:]
+
+    def in_range(self) -> bool:
+        """Whether scaled numbers have lost nothing.  A probability that is exactly 0 is no loss."""
+        step = min(_smallest(self.initial), _smallest(self.move)) * _smallest(self.seen)
+        return min(step, _smallest(self.filtered)) > IN_RANGE
+
+    def check_possible(self, name: str) -> None:
+        impossible = np.flatnonzero(self.log_scales == -np.inf)
+        if len(impossible):
+            t = impossible[0]
+            raise ValueError(f"{name}[{t}] = {self.x[t]}: impossible here, no state that the model can be in at this step emits it")
+
+    def _in_order(self, blocks: Floats) -> Floats:
+        """(steps, K, blocks) back to (K, T)."""
+        return blocks.transpose(1, 2, 0).reshape(blocks.shape[1], -1)[:, : len(self.x)]
 
 
-def _in_order(blocks: Floats, length: int) -> Floats:
-    """(steps, blocks, K) back to (T, K)."""
-    return blocks.swapaxes(0, 1).reshape(-1, blocks.shape[2])[:length]
+def _smallest(p: Floats) -> float:
+    """The smallest probability that is not 0."""
+    return float(np.min(p, where=p > 0, initial=1.0))
 
 
 def _rows(counts: Floats, old: Floats) -> Floats:
     """Counts as distributions; a state that was never visited keeps its old row."""
-    return np.where(counts.sum(axis=1, keepdims=True) > 0, _normalised(counts), old)
+    total = counts.sum(axis=1, keepdims=True)
+    return np.divide(counts, total, out=old.copy(), where=total > 0)
 
 
 def _whole_numbers(name: str, values: ArrayLike, limit: int) -> NDArray[np.intp]:
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name}: not a sequence of numbers ({error})") from None
     if array.ndim != 1 or len(array) == 0:
         raise ValueError(f"{name} has shape {array.shape}, expected (T,) with T at least 1")
     if array.dtype.kind not in "iuf":
@@ -319,6 +423,8 @@ def _whole_numbers(name: str, values: ArrayLike, limit: int) -> NDArray[np.intp]
 
 def _each_sequence(sequences: Any) -> list[tuple[str, Any]]:
     """One sequence of numbers, or several sequences, with the names that errors use."""
+    if not isinstance(sequences, (Sequence, np.ndarray)) or (isinstance(sequences, np.ndarray) and sequences.ndim == 0):
+        raise ValueError(f"sequences = {sequences!r}: expected one sequence or several")
     if len(sequences) == 0:
         raise ValueError("sequences: empty, expected one sequence or several")
     if np.ndim(sequences[0]) == 0:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import logsumexp
 
 import soft_optimality as so
+from soft_optimality import hmm
 
 UMBRELLA = so.HMM([0.5, 0.5], [[0.7, 0.3], [0.3, 0.7]], [[0.9, 0.1], [0.2, 0.8]])  # rain or not, umbrella or not
 SEEN = [0, 0, 1, 0, 0]
@@ -62,6 +62,31 @@ def test_decoding_finds_the_best_of_all_hidden_paths(case):
     found = model.decode(x)
     assert found.log_prob == pytest.approx(np.log(joint.max()), abs=1e-11)
     assert model.log_joint(found.path, x) == pytest.approx(found.log_prob, abs=1e-11)
+
+
+@settings(max_examples=200)
+@given(st.integers(0, 2**32 - 1))
+def test_ties_go_to_the_lowest_index_seen_from_the_end(seed):
+    """Powers of 2, whose products are exact here: many paths are equally good."""
+    rng = np.random.default_rng(seed)
+    states, steps = rng.integers(2, 4), rng.integers(1, 7)
+    rows = np.array([p for p in product([0, 0.125, 0.25, 0.5, 1], repeat=states) if sum(p) == 1])
+    pairs = np.array([[0, 1], [0.5, 0.5], [1, 0]])
+    model = so.HMM(rng.choice(rows), rng.choice(rows, states), rng.choice(pairs, states))
+    x = model.sample(steps, rng).observations
+    paths, joint = all_paths(model, x)
+    best = paths[joint == joint.max()]
+    np.testing.assert_array_equal(model.decode(x).path, best[np.lexsort(best.T)[0]])
+
+
+@pytest.mark.parametrize("steps", [2, 3, 4, 5, 50, 101])
+def test_blocks_do_not_change_the_path(steps, monkeypatch):
+    rng = np.random.default_rng(steps)
+    coarse = np.array([[0.5, 0.3, 0.2], [0.2, 0.5, 0.3], [0.3, 0.2, 0.5]])  # few different numbers, many ties
+    model, x = so.HMM([0.2, 0.3, 0.5], coarse, coarse), rng.integers(3, size=steps)
+    in_blocks = model.decode(x).path
+    monkeypatch.setattr(hmm._Best, "few_states", 0)
+    np.testing.assert_array_equal(model.decode(x).path, in_blocks)
 
 
 def test_ties_go_to_the_lowest_index():
@@ -131,7 +156,14 @@ def test_blocks_of_every_size_agree_with_the_recursion_in_logarithms(steps, stat
 
 
 def assert_agrees_with_logarithms(model, x, atol=1e-9):
-    """The textbook recursion, in logs, one step at a time."""
+    evidence, filtered, _, smoothed = in_logarithms(model, x)
+    assert model.log_evidence(x) == pytest.approx(evidence, rel=1e-11, abs=1e-11)
+    np.testing.assert_allclose(model.filter(x), filtered, atol=atol)
+    np.testing.assert_allclose(model.smooth(x), smoothed, atol=atol)
+
+
+def in_logarithms(model, x):
+    """log evidence, p(Z_t | X_1..t), p(Z_t, Z_{t+1} | X) and p(Z_t | X): the recursion with nothing scaled."""
     with np.errstate(divide="ignore"):
         move, seen = np.log(model.transition), np.log(model.emission).T[x]
         forward, backward = np.empty(seen.shape), np.zeros(seen.shape)
@@ -140,10 +172,84 @@ def assert_agrees_with_logarithms(model, x, atol=1e-9):
         forward[t] = np.logaddexp.reduce(forward[t - 1][:, None] + move, axis=0) + seen[t]
     for t in range(len(x) - 2, -1, -1):
         backward[t] = np.logaddexp.reduce(move + seen[t + 1] + backward[t + 1], axis=1)
-    evidence = logsumexp(forward[-1])
+    evidence = np.logaddexp.reduce(forward[-1])
+    filtered = np.exp(forward - np.logaddexp.reduce(forward, axis=1)[:, None])
+    pairs = np.exp(forward[:-1, :, None] + move + (seen + backward)[1:, None, :] - evidence)
+    return evidence, filtered, pairs, np.exp(forward + backward - evidence)
+
+
+LIKELY = [[0.9, 0.1], [0.1, 0.9]]
+COMEBACKS = {  # where a state falls far below 1e-308 of another, and is needed in the end
+    "a fixed state": (so.HMM([0.5, 0.5], np.eye(2), LIKELY), [0] * 1000 + [1] * 1100),
+    "a fixed state, ruled out": (so.HMM([0.5, 0.5], np.eye(2), [[1, 0], [0.01, 0.99]]), [0] * 500 + [1]),
+    "two tiny steps": (so.HMM([0.5, 0.5], np.eye(2), [[1, 0, 0], [1e-300, 0.5, 0.5]]), [0, 0, 1, 2]),
+    "one tiny move": (so.HMM([1, 0], [[1, 1e-300], [0, 1]], [[1, 0], [1e-300, 1]]), [0] * 40 + [1] * 9),
+    "tiny emissions": (so.HMM([0.5, 0.5], [[0.5, 0.5], [0.5, 0.5]], [[1e-300, 1], [2e-300, 1]]), [0] * 2000),
+    "tiny start": (so.HMM([1, 1e-320], np.eye(2), [[1, 0], [1e-5, 1 - 1e-5]]), [0, 0, 0, 1]),
+    "absorbed": (so.HMM([1, 0, 0], [[0.5, 0.5, 0], [0, 0.5, 0.5], [0, 0, 1]], [[1, 0], [0.999, 0.001], [1e-9, 1 - 1e-9]]), [0] * 200 + [1] * 300),
+    "a cycle": (so.HMM([1, 0, 0], np.roll(np.eye(3), 1, axis=1), [[1e-200, 1], [1, 0], [1e-200, 1]]), [0] * 300),
+    "an unreachable state explains the rest better": (
+        so.HMM([0.6, 0.4, 0], [[1, 0, 0], [0, 1, 0], [0, 0.5, 0.5]], [[2e-12, 1 - 2e-12], [2.1e-12, 1 - 2.1e-12], [1, 0]]),
+        [0] * 1000,
+    ),
+    "nine fixed states": (so.HMM(np.ones(9) / 9, np.eye(9), np.eye(9) * 0.91 + 0.01), [0] * 400 + [1] * 410 + [2] * 420),
+}
+
+
+@pytest.mark.parametrize("name", COMEBACKS)
+@pytest.mark.filterwarnings("error")
+def test_a_state_far_behind_may_come_back(name):
+    model, x = COMEBACKS[name]
+    x = np.array(x)
+    evidence, filtered, pairs, smoothed = in_logarithms(model, x)
+    assert model.log_evidence(x) == pytest.approx(evidence, rel=1e-12)
+    np.testing.assert_allclose(model.filter(x), filtered, atol=1e-8)
+    np.testing.assert_allclose(model.smooth(x), smoothed, atol=1e-8)
+    np.testing.assert_allclose(model.smooth_pairs(x), pairs, atol=1e-8)
+    assert model.decode(x).log_prob <= evidence + 1e-8
+    fitted = model.fit(x, iterations=1)
+    counts = pairs.sum(axis=0)
+    for row, total, old in zip(fitted.transition, counts, model.transition):
+        np.testing.assert_allclose(row, total / total.sum() if total.sum() > 0 else old, atol=1e-6)
+    np.testing.assert_allclose(fitted.initial, smoothed[0], atol=1e-8)
+    assert fitted.log_evidence(x) >= evidence - 1e-8
+
+
+@settings(max_examples=150)
+@given(st.integers(0, 2**32 - 1))
+def test_probabilities_of_every_size_agree_with_logarithms(seed):
+    """From 1 down to 1e-300 and to 0, and a sequence drawn from all that is possible, likely or not."""
+    rng = np.random.default_rng(seed)
+    states, steps = rng.integers(1, 5), rng.integers(1, 40)
+
+    def rows(shape):
+        p = sparse_rows(rng, shape) * 10.0 ** rng.choice([0, -5, -80, -300], shape)
+        return p / p.sum(axis=-1, keepdims=True)
+
+    model = so.HMM(rows((states,)), rows((states, states)), rows((states, 3)))
+    flat = so.HMM(*((p > 0) / (p > 0).sum(axis=-1, keepdims=True) for p in (model.initial, model.transition, model.emission)))
+    x = flat.sample(steps, rng).observations
+    evidence, filtered, pairs, smoothed = in_logarithms(model, x)
     assert model.log_evidence(x) == pytest.approx(evidence, rel=1e-11, abs=1e-11)
-    np.testing.assert_allclose(model.filter(x), np.exp(forward - logsumexp(forward, axis=1, keepdims=True)), atol=atol)
-    np.testing.assert_allclose(model.smooth(x), np.exp(forward + backward - evidence), atol=atol)
+    np.testing.assert_allclose(model.filter(x), filtered, atol=1e-9)
+    np.testing.assert_allclose(model.smooth(x), smoothed, atol=1e-9)
+    np.testing.assert_allclose(model.smooth_pairs(x), pairs, atol=1e-9)
+    assert np.isfinite(model.fit(x, iterations=2).transition).all()
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 50, 101])
+@pytest.mark.parametrize("numbers", ["_Scaled", "_Logs"])
+def test_both_kinds_of_number_give_the_same_messages(steps, numbers):
+    rng = np.random.default_rng(steps)
+    model = so.HMM(sparse_rows(rng, (3,)), sparse_rows(rng, (3, 3)), sparse_rows(rng, (3, 4)))
+    x = model.sample(steps, rng).observations
+    scan = hmm._Scan(model, x, getattr(hmm, numbers))
+    evidence, filtered, pairs, smoothed = in_logarithms(model, x)
+    assert scan.log_scales.sum() == pytest.approx(evidence, abs=1e-10)
+    np.testing.assert_allclose(scan.numbers.plain(scan.filtered).T, filtered, atol=1e-10)
+    np.testing.assert_allclose(scan.smoothed(scan.backward()).T, smoothed, atol=1e-10)
+    moves = scan.numbers.expected_moves(scan.move, *scan.around_moves(scan.backward()))
+    np.testing.assert_allclose(moves, pairs.sum(axis=0), atol=1e-10)
 
 
 @pytest.mark.parametrize("kind", ["dense", "left to right", "near zero"])
@@ -198,12 +304,16 @@ def test_samples_have_the_frequencies_of_the_model():
         (lambda: UMBRELLA.decode([0, -1]), r"x\[1\] = -1"),
         (lambda: UMBRELLA.filter([0, 0.5]), r"x\[1\] = .*0.5.*: not a whole number"),
         (lambda: UMBRELLA.filter([0, float("nan")]), r"x\[1\] = .*nan.*: not a whole number"),
+        (lambda: UMBRELLA.filter([[0], [0, 1]]), "x: not a sequence of numbers"),
+        (lambda: UMBRELLA.filter(["a"]), "x has type <U1, expected whole numbers"),
         (lambda: UMBRELLA.predict([0], 0), "steps = 0"),
         (lambda: UMBRELLA.sample(0, np.random.default_rng(0)), "T = 0"),
         (lambda: UMBRELLA.sample(5, None), "rng = None"),
         (lambda: UMBRELLA.log_joint([0], [0, 1]), "path has length 1, expected 2"),
         (lambda: UMBRELLA.log_joint([0, 5], [0, 1]), r"path\[1\] = 5"),
         (lambda: UMBRELLA.fit([]), "sequences: empty"),
+        (lambda: UMBRELLA.fit(3), "sequences = 3: expected one sequence or several"),
+        (lambda: UMBRELLA.fit(np.array(3)), "expected one sequence or several"),
         (lambda: UMBRELLA.fit([[0, 1], [0, 3]]), r"sequences\[1\]\[1\] = 3"),
         (lambda: UMBRELLA.fit([0, 1], iterations=0), "iterations = 0"),
         (lambda: UMBRELLA.fit([0, 1], tolerance=-1.0), "tolerance = -1.0"),
@@ -219,3 +329,35 @@ def test_what_no_state_can_emit_is_refused_by_step(method):
     stuck = so.HMM([1.0, 0.0], np.eye(2), [[1.0, 0.0], [0.0, 1.0]])
     with pytest.raises(ValueError, match=r"x\[3\] = 1: impossible here"):
         getattr(stuck, method)([0, 0, 0, 1, 0])
+
+
+def test_what_is_impossible_is_told_from_what_is_far_below_float64():
+    """After 500 letters the second state has a chance of 1e-1000.  It can still emit b, and then never a again."""
+    model = so.HMM([0.5, 0.5, 0], [[1, 0, 0], [0, 0.5, 0.5], [0, 0, 1]], [[1, 0, 0], [0.01, 0.99, 0], [0, 0.5, 0.5]])
+    assert np.isfinite(model.log_evidence([0] * 500 + [1, 2]))
+    with pytest.raises(ValueError, match=r"x\[502\] = 0: impossible here"):
+        model.smooth([0] * 500 + [1, 2, 0])
+    with pytest.raises(ValueError, match=r"sequences\[1\]\[502\] = 0: impossible here"):
+        model.fit([[0, 0], [0] * 500 + [1, 2, 0]])
+
+
+def test_the_chain_of_states_and_actions_gives_the_messages_of_optimality():
+    """hmm-view: O is an observation with two letters, seen 'optimal' at each step."""
+    rng = np.random.default_rng(3)
+    states, actions, horizon = 4, 2, 6
+    dynamics, reward = rng.dirichlet(np.ones(states), (states, actions)), -2 * rng.random((states, actions))
+    prior = rng.dirichlet(np.ones(actions), states)
+    world = so.MDP(dynamics, reward)
+    posterior = so.condition_on_optimality(world, horizon, prior=prior)
+    optimal = np.exp(reward - reward.max()).ravel()
+    chain = so.HMM(
+        (world.initial[:, None] * prior).ravel(),
+        (dynamics[..., None] * prior).reshape(states * actions, -1),
+        np.stack([optimal, 1 - optimal], axis=1),
+    )
+    seen = np.zeros(horizon, dtype=int)
+    assert chain.log_evidence(seen) == pytest.approx(posterior.log_evidence - horizon * reward.max(), abs=1e-12)
+    np.testing.assert_allclose(chain.smooth(seen).reshape(horizon, states, actions).sum(axis=2), posterior.states, atol=1e-12)
+    for t in range(1, horizon):
+        ahead = chain.predict(seen[:t], 1)[0].reshape(states, actions).sum(axis=1)
+        np.testing.assert_allclose(ahead, np.exp(posterior.log_forward[t]), atol=1e-12)
