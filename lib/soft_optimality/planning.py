@@ -298,8 +298,10 @@ def _fixed_point(planner: _Planner, tolerance: float, method: str, limit: int | 
         if not np.isfinite(residual):
             break
         rounding = 8 * EPSILON * (np.abs(np.where(doomed, 0.0, after)).max() + planner.optimistic * planner.temperature)
-        if residual <= rounding or (residual <= tolerance and residual * _steps_ahead(planner, q, v) <= tolerance):
-            return Plan(q, after, planner.policy(q, after), iteration, residual)
+        if residual <= max(tolerance, rounding):
+            ahead = _steps_ahead(planner, q, v)
+            if ahead < np.inf and (residual <= rounding or residual * ahead <= tolerance):
+                return Plan(q, after, planner.policy(q, after), iteration, residual)
         if method == "value" or iteration <= WARM_UP:
             v = after
         else:
@@ -339,14 +341,18 @@ def _correction(planner: _Planner, q: Floats, v: Floats, change: Floats, method:
 
 
 def _steps_ahead(planner: _Planner, q: Floats, v: Floats) -> float:
-    """What one unit of residual may amount to in V: γ/(1 − γ), or where γ = 1 the longest expected way to the end."""
+    """What one unit of residual may amount to in V: γ/(1 − γ), or where γ = 1 the longest expected way to the end.
+
+    inf where that way has no end.  An optimist whose messages diverge shows so here: its bent dynamics would take −n steps.
+    """
     mdp = planner.mdp
     if mdp.discount < 1:
         return mdp.discount / (1 - mdp.discount)
     dynamics = planner.linearised(q, v)
     if not _always_ends(mdp, dynamics):
         return np.inf
-    return float(np.abs(solve(dynamics, np.ones(mdp.n_states))).max())
+    steps = solve(dynamics, np.ones(mdp.n_states))
+    return float(steps.max()) if (steps > 0).all() else np.inf
 
 
 def _always_ends(mdp: MDP, dynamics: Matrix) -> bool:

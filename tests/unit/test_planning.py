@@ -182,6 +182,19 @@ def test_when_dithering_pays_soft_planning_does_not_converge_and_says_so():
         assert caught.value.residual > 0 and caught.value.iterations <= 200
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_messages_that_diverge_are_never_returned(method):
+    # surviving pays more than ending takes away: β = exp(r)(0.9 Pβ + 0.1) has no finite positive solution
+    p, r = np.zeros((4, 2, 4)), np.zeros((4, 2))
+    p[0, 0, 0] = p[0, 1, 1] = p[1, :, 2] = p[2, :, 0] = 0.9
+    p[:3, :, 3] = 0.1
+    p[3, :, 3] = 1.0
+    r[0, 0], r[2] = 1.0, 3.2
+    mdp = so.MDP(p, r, terminal=np.arange(4) == 3)
+    with pytest.raises(so.NotConverged):
+        so.optimistic_value_iteration(mdp, 1.0, prior=[0.5, 0.5], method=method, max_iterations=500)
+
+
 def test_a_run_that_is_stopped_early_raises_with_its_residual():
     mdp = random_world(np.random.default_rng(0), states=4, discount=0.99)
     with pytest.raises(so.NotConverged, match="tolerance = 1e-08 was not reached") as caught:
