@@ -1,8 +1,8 @@
 """Soft actor–critic: this library, Stable-Baselines3 and a CleanRL-style PyTorch loop, side by side on one thread.
 
-    python benchmarks/sac.py --peers /tmp/venv-peers/bin/python
+    python benchmarks/sac.py --peers PYTHON
 
-The peers' interpreter is one of a separate environment (pip install torch==2.13.0 stable-baselines3 gymnasium[classic-control]).  All have
+PYTHON is the interpreter of a separate environment (pip install torch==2.13.0 stable-baselines3 gymnasium[classic-control]).  All have
 the same networks (64 × 64, ReLU) and batch (256) on Pendulum-v1.  Two speeds, the median over short rounds in which they take turns, in
 processor seconds of each one's own process, so that other work on the machine counts little:
 
