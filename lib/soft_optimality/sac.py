@@ -24,6 +24,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import pairwise
 from math import log, sqrt
 from pathlib import Path
@@ -331,10 +332,9 @@ def _one_thread() -> AbstractContextManager[Any]:
     NumPy cannot say so itself.  Without threadpoolctl the environment variable OMP_NUM_THREADS=1 does it, set before NumPy is imported.
     """
     try:
-        from threadpoolctl import threadpool_limits
+        return import_module("threadpoolctl").threadpool_limits(1, user_api="blas")
     except ImportError:
         return nullcontext()
-    return threadpool_limits(1, user_api="blas")
 
 
 class _Patience:
