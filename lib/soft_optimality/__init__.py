@@ -2,10 +2,11 @@
 
     import soft_optimality as so
 
-Floors, each importing only from those below: numerics; mdp, hmm; worlds, backups; planning, posterior, objectives; plotting.
+Floors, each importing only from those below: numerics; mdp, hmm; worlds, backups; planning, posterior, objectives; plotting, explorers.
 """
 
 from . import backups, plotting, worlds
+from .explorers import BackupExplorer, GridworldExplorer, HMMExplorer, LotteryExplorer
 from .hmm import HMM
 from .mdp import MDP
 from .numerics import NotConverged
@@ -18,6 +19,10 @@ __version__ = "0.1.0"
 __all__ = [
     "HMM",
     "MDP",
+    "BackupExplorer",
+    "GridworldExplorer",
+    "HMMExplorer",
+    "LotteryExplorer",
     "NotConverged",
     "Plan",
     "Posterior",

@@ -18,7 +18,9 @@ def code_cells(path: Path) -> list[Any]:
 
 
 def pictures(cell: Any) -> int:
-    return sum(any(kind.startswith("image/") for kind in output.get("data", {})) for output in cell.outputs)
+    """How many figures the cell draws; an explorer, which is HTML too, brings its caption itself."""
+    kinds = [set(output.get("data", {})) for output in cell.outputs]
+    return sum("text/html" not in kind and any(name.startswith("image/") for name in kind) for kind in kinds)
 
 
 def figure_metadata(cell: Any) -> dict[str, dict[str, str]]:

@@ -23,11 +23,14 @@ from typing import Any
 import numpy as np
 import traitlets as t
 
+from ..numerics import NotConverged
 from ..planning import Plan, optimistic_value_iteration, soft_value_iteration, value_iteration
 from ..worlds import Gridworld, gridworld
 from . import pictures
 
-SCRIPT = (Path(__file__).parent / "explorers.js").read_text(encoding="utf8")
+HERE = Path(__file__).parent
+SCRIPT = (HERE / "explorers.js").read_text(encoding="utf8")
+STYLE = (HERE / "explorers.css").read_text(encoding="utf8")
 FRONT_END = (
     SCRIPT
     + """
@@ -45,6 +48,16 @@ export default {
 UNIFORM = np.full(4, 0.25)
 
 
+class Number(t.Float[Any, Any]):
+    """A finite number: JSON has no other, and a picture needs none."""
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        value = super().validate(obj, value)
+        if not np.isfinite(value):
+            raise t.TraitError(f"The value of the {self.name!r} trait of {type(obj).__name__} should be finite, but a value of {value} was specified")
+        return value
+
+
 class Explorer(t.HasTraits):
     """What all explorers share: traits tagged `key` are the settings of the front end, under that name."""
 
@@ -55,12 +68,13 @@ class Explorer(t.HasTraits):
         unknown = sorted(set(settings) - set(self._keys()))
         if unknown:
             raise ValueError(f"{unknown[0]} = {settings[unknown[0]]!r}: unknown setting; known are {', '.join(self._keys())}")
+        # An array's numbers are not int and float; what is shown again as text, or sent as JSON, should be.
+        self._given = {name: value.tolist() if isinstance(value, np.ndarray | np.generic) else value for name, value in settings.items()}
+        self._live: Any = None
         try:
-            super().__init__(**settings)
+            super().__init__(**self._given)
         except t.TraitError as error:
             raise ValueError(str(error)) from None
-        self._given = settings
-        self._live: Any = None
 
     @classmethod
     def _keys(cls) -> dict[str, str]:
@@ -92,15 +106,25 @@ class Explorer(t.HasTraits):
         if self._live.settings.get(key) != change["new"]:
             self._live.settings = {**self._live.settings, key: change["new"]}
 
-    def to_svg(self) -> str:
-        """A static picture of the explorer as it is set now."""
+    def _picture(self) -> str:
         raise NotImplementedError
+
+    def to_svg(self) -> str:
+        """A static picture of the explorer as it is set now; where its settings are impossible, the sentence that says so."""
+        try:
+            return self._picture()
+        except (ValueError, NotConverged) as error:
+            return pictures.sentence(str(error))
+
+    def _shape(self) -> str:
+        """What the style sheet needs to know to keep the element's place before the script has come."""
+        return ""
 
     def to_html(self) -> str:
         """The custom element with its settings, and inside it the static picture."""
-        config = html.escape(json.dumps(self.settings(), sort_keys=True, ensure_ascii=False), quote=True)
+        config = html.escape(json.dumps(self.settings(), sort_keys=True, ensure_ascii=False, allow_nan=False), quote=True)
         figure = f"<figure>{self.to_svg()}<figcaption>{html.escape(self.title)}</figcaption></figure>"
-        return f'<so-{self.kind} data-config="{config}">{figure}</so-{self.kind}>'
+        return f'<so-{self.kind} data-config="{config}"{self._shape()}>{figure}</so-{self.kind}>'
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
         static = {"text/plain": repr(self), "text/html": self.to_html(), "image/svg+xml": self.to_svg()}
@@ -117,6 +141,7 @@ def _widget_class() -> Any:
 
     class ExplorerWidget(anywidget.AnyWidget):
         _esm = FRONT_END
+        _css = STYLE
         kind = t.Unicode().tag(sync=True)
         settings = t.Dict().tag(sync=True)
         solution = t.Dict(allow_none=True, default_value=None).tag(sync=True)
@@ -141,27 +166,31 @@ class GridworldExplorer(Explorer):
     kind = "gridworld"
     title = t.Unicode("Gridworld explorer").tag(key="title")
     rows = t.List(t.Unicode(), ["........", "........", "........", "SXXXXXXG"]).tag(key="rows")
-    slip = t.Float(0.1, min=0.0, max=1.0).tag(key="slip")
-    temperature = t.Float(0.5, min=1e-6, max=1e6).tag(key="temperature")
+    slip = Number(0.1, min=0.0, max=1.0).tag(key="slip")
+    temperature = Number(0.5, min=0.01, max=100.0).tag(key="temperature")
     time = t.Enum(["horizon", "discount"], "horizon").tag(key="time")
     horizon = t.Int(60, min=1, max=100).tag(key="horizon")
-    discount = t.Float(0.95, min=0.0, max=1.0).tag(key="discount")
+    discount = Number(0.95, min=0.0, max=1.0).tag(key="discount")
     planner = t.Enum(["hard", "soft", "optimistic", "yours"], "optimistic").tag(key="planner")
     second = t.Enum(["none", "hard", "soft", "optimistic", "yours"], "none").tag(key="second")
     show = t.Enum(["policy", "values", "visits", "dynamics"], "policy").tag(key="show")
-    step_reward = t.Float(-1.0).tag(key="stepReward")
-    goal_reward = t.Float(0.0).tag(key="goalReward")
-    cliff_reward = t.Float(-50.0).tag(key="cliffReward")
-    selected = t.List(t.Int(), default_value=None, allow_none=True).tag(key="selected")
+    step_reward = Number(-1.0).tag(key="stepReward")
+    goal_reward = Number(0.0).tag(key="goalReward")
+    cliff_reward = Number(-50.0).tag(key="cliffReward")
+    selected = t.List(t.Int(min=0), default_value=None, allow_none=True, minlen=2, maxlen=2).tag(key="selected")
 
     def __init__(self, rows: Any = None, *, solver: Callable[..., Any] | None = None, **settings: Any):
-        super().__init__(**({} if rows is None else {"rows": list(rows)}), **settings)
         if solver is not None and not callable(solver):
             raise ValueError(f"solver = {solver!r}: not a function")
-        if solver is None and "yours" in (self.planner, self.second):
-            raise ValueError("planner = 'yours': needs a solver")
         self.solver = solver
-        self.world()  # a bad map is refused here, by name
+        super().__init__(**({} if rows is None else {"rows": list(rows)}), **settings)
+        self.world()  # a bad map is refused here, by name; one painted in the picture gets a sentence there
+
+    @t.validate("planner", "second")
+    def _yours_needs_a_solver(self, proposal: Any) -> Any:
+        if proposal["value"] == "yours" and self.solver is None:
+            raise t.TraitError(f"{proposal['trait'].name} = 'yours': needs a solver")
+        return proposal["value"]
 
     def world(self) -> Gridworld:
         """The gridworld as it is set now."""
@@ -187,7 +216,7 @@ class GridworldExplorer(Explorer):
 
     def settings(self) -> dict[str, Any]:
         shown = super().settings()
-        if getattr(self, "solver", None) is None:
+        if self.solver is None:
             return shown
         if os.environ.get("SOFT_OPTIMALITY_STATIC"):  # no kernel will answer there
             return {key: "soft" if value == "yours" else value for key, value in shown.items()}
@@ -213,10 +242,23 @@ class GridworldExplorer(Explorer):
                 "policy": plan.policy.reshape(steps[0], -1).tolist(),
             }
         except Exception as error:  # whatever a student's function raises belongs in the picture, not in a log
-            self._live.solution = {"error": f"{type(error).__name__}: {error}"}
+            self._live.solution = {"error": _fault(error)}
 
-    def to_svg(self) -> str:
-        return pictures.gridworld(self.world(), self.plan())
+    def _picture(self) -> str:
+        planner = self.settings()["planner"]
+        try:
+            return pictures.gridworld(self.world(), self.plan(planner))
+        except Exception as error:
+            if planner != "yours":
+                raise
+            return pictures.sentence(_fault(error))
+
+    def _shape(self) -> str:
+        return f' style="--rows:{len(self.rows)};--columns:{len(self.rows[0])}"'
+
+
+def _fault(error: Exception) -> str:
+    return f"Your solver: {type(error).__name__}: {error}"
 
 
 def _as_plan(answer: Any, world: Gridworld, steps: int | None) -> Plan:
@@ -231,6 +273,10 @@ def _as_plan(answer: Any, world: Gridworld, steps: int | None) -> Plan:
         if np.isnan(array).any():
             raise ValueError(f"{name} contains NaN")
         arrays.append(np.broadcast_to(array, (*lead, *tail)))
+    total = arrays[2].sum(axis=-1)
+    worst = np.unravel_index(np.abs(total - 1).argmax(), total.shape)
+    if not abs(total[worst] - 1) < 1e-6 or (arrays[2] < 0).any():
+        raise ValueError(f"policy[{', '.join(map(str, worst))}] is no distribution: {arrays[2][worst].tolist()}")
     return Plan(arrays[0], arrays[1], arrays[2], 0, 0.0)
 
 
@@ -244,12 +290,24 @@ class HMMExplorer(Explorer):
 
     kind = "hmm"
     title = t.Unicode("What the boots say about the weather").tag(key="title")
-    noise = t.Float(0.2, min=0.0, max=1.0).tag(key="noise")
-    stickiness = t.Float(0.8, min=0.0, max=1.0).tag(key="stickiness")
+    noise = Number(0.2, min=0.0, max=1.0).tag(key="noise")
+    stickiness = Number(0.8, min=0.0, max=1.0).tag(key="stickiness")
     day = t.Int(6, min=1).tag(key="day")
-    observations = t.List(t.Int(min=0, max=1), [0, 0, 1, 0, 1, 1, 1, 0, 1, 0, 0, 0], minlen=2).tag(key="observations")
+    observations = t.List(t.Int(min=0, max=1), [0, 0, 1, 0, 1, 1, 1, 0, 1, 0, 0, 0], minlen=2, maxlen=20).tag(key="observations")
 
-    def to_svg(self) -> str:
+    def __init__(self, **settings: Any):
+        if "observations" in settings and "day" not in settings:
+            settings["day"] = max(1, min(6, len(settings["observations"])))
+        super().__init__(**settings)
+
+    @t.validate("day", "observations")
+    def _day_is_among_the_observations(self, proposal: Any) -> Any:
+        changed = {"day": self.day, "observations": self.observations, proposal["trait"].name: proposal["value"]}
+        if changed["day"] > len(changed["observations"]):
+            raise t.TraitError(f"day = {changed['day']}: there are {len(changed['observations'])} observations")
+        return proposal["value"]
+
+    def _picture(self) -> str:
         return pictures.weather(self.noise, self.stickiness, self.observations)
 
 
@@ -258,13 +316,13 @@ class LotteryExplorer(Explorer):
 
     kind = "lottery"
     title = t.Unicode("Two doors").tag(key="title")
-    sure = t.Float(1.0).tag(key="sure")
-    win = t.Float(2.0).tag(key="win")
-    lose = t.Float(0.0).tag(key="lose")
-    probability = t.Float(0.3, min=0.0, max=1.0).tag(key="probability")
-    temperature = t.Float(0.5, min=1e-3, max=1e3).tag(key="temperature")
+    sure = Number(1.0, min=-10.0, max=10.0).tag(key="sure")
+    win = Number(2.0, min=-10.0, max=10.0).tag(key="win")
+    lose = Number(0.0, min=-10.0, max=10.0).tag(key="lose")
+    probability = Number(0.3, min=0.0, max=1.0).tag(key="probability")
+    temperature = Number(0.5, min=0.05, max=50.0).tag(key="temperature")
 
-    def to_svg(self) -> str:
+    def _picture(self) -> str:
         return pictures.lottery(self.sure, self.win, self.lose, self.probability)
 
 
@@ -273,8 +331,8 @@ class BackupExplorer(Explorer):
 
     kind = "backup"
     title = t.Unicode("Choosing hard, choosing softly").tag(key="title")
-    values = t.List(t.Float(), [1.0, 0.6, -0.5, 0.9], minlen=2, maxlen=8).tag(key="values")
-    temperature = t.Float(0.5, min=1e-3, max=1e3).tag(key="temperature")
+    values = t.List(Number(min=-2.0, max=2.0), [1.0, 0.6, -0.5, 0.9], minlen=2, maxlen=8).tag(key="values")
+    temperature = Number(0.5, min=0.01, max=100.0).tag(key="temperature")
 
-    def to_svg(self) -> str:
+    def _picture(self) -> str:
         return pictures.backup(self.values, self.temperature)

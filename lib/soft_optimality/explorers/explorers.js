@@ -2,7 +2,8 @@
  *
  * One plain script, no modules and no dependencies, with two lives:
  *   in a built page   <so-gridworld data-config='{...}'> and its sisters come alive when this script has loaded, from file:// too;
- *   in a live kernel  the same bytes and one `export default` line are the front end of an anywidget (see __init__.py).
+ *   in a live kernel  the same bytes and an `export default` are the front end of an anywidget (see __init__.py).
+ * explorers.css dresses both.
  * First the mathematics, held to the Python library to 1e-9 by tests/explorers; then the controls; then the four explorers.
  */
 (function (root) {
@@ -251,42 +252,10 @@
     return { filtered, predicted, smoothed, logEvidence, path, logJoint: Math.max(...best) };
   }
 
-  // == controls =====================================================================================================================
+  const SoftOptimality = { gridworld, plan, evaluate, bentDynamics, logEvidence, hmm, logSumExp, optimisticMean, threshold };
+  root.SoftOptimality = SoftOptimality;
 
-  const STYLE = `
-.so-x{--ink:var(--pst-color-text-base,var(--jp-content-font-color1,#222832));--dim:var(--pst-color-text-muted,var(--jp-content-font-color2,#48566b));
---paper:var(--pst-color-background,var(--jp-layout-color0,#fff));--panel:var(--pst-color-surface,var(--jp-layout-color1,#f3f4f5));
---line:var(--pst-color-border,var(--jp-border-color1,#c9c9c9));--act:var(--pst-color-primary,#0f5bc6);
---a:#0072b2;--b:#d55e00;--good:#1c7c54;--bad:#b33c2a;--wall:#5b6270;
-container-type:inline-size;color:var(--ink);background:var(--paper);border:1px solid var(--line);border-radius:.6rem;padding:.8rem 1rem 1rem;margin:1.2rem 0;font-size:.92rem;line-height:1.4}
-html[data-theme=dark] .so-x,[data-jp-theme-light=false] .so-x{--a:#62b5e5;--b:#ff9a4d;--good:#3fa37a;--bad:#d9694f;--wall:#8a93a3}
-.so-x .t{font-weight:600;margin:0 0 .5rem}
-.so-x .c{display:grid;align-items:center;grid-template-columns:repeat(auto-fit,minmax(min(15rem,100%),1fr));gap:.35rem 1.4rem;margin-bottom:.6rem}
-.so-x label{display:flex;align-items:center;gap:.6rem;min-height:2rem;margin:0}
-.so-x label>span{flex:0 0 auto}
-.so-x input[type=range]{flex:1 1 5rem;min-width:4rem;height:1.6rem;margin:0;accent-color:var(--act)}
-.so-x output{flex:0 0 auto;min-width:4.2ch;text-align:right;font-variant-numeric:tabular-nums}
-.so-x select,.so-x button{font:inherit;color:var(--ink);background:var(--panel);border:1px solid var(--dim);border-radius:.35rem;padding:.2rem .55rem;min-height:2rem}
-.so-x select{flex:0 1 auto;min-width:0;max-width:100%}
-.so-x button{cursor:pointer}
-.so-x :is(input,select,button,svg):focus-visible{outline:3px solid var(--act);outline-offset:2px}
-.so-x .p{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(19rem,100%),1fr));gap:.8rem}
-.so-x figure{margin:0}
-.so-x figcaption{font-size:.88rem;margin:0 0 .25rem;text-align:left;color:var(--ink)}
-.so-x svg{display:block;width:100%;height:auto;touch-action:manipulation;user-select:none}
-.so-x svg text{fill:var(--ink);text-anchor:middle;dominant-baseline:central;pointer-events:none;font-variant-numeric:tabular-nums}
-.so-x .w{overflow-x:auto;margin-top:.6rem}
-.so-x table{border-collapse:collapse;font-variant-numeric:tabular-nums;margin:0;width:auto;font-size:.88rem}
-.so-x :is(th,td){padding:.12rem .7rem .12rem 0;text-align:right;border:0;background:none;color:var(--ink)}
-.so-x :is(th:first-child,td:first-child){text-align:left;font-weight:400}
-.so-x thead th{color:var(--dim)}
-.so-x .two{display:flex;flex-wrap:wrap;gap:.3rem 2.5rem}
-.so-x .m{min-height:2.8em;margin:.5rem 0 0;color:var(--dim)}
-.so-x .e{color:var(--ink);border-left:4px solid var(--bad);padding-left:.6rem}
-.so-x .days{display:grid;gap:2px}
-.so-x .days button{padding:0;min-width:0;min-height:2.2rem;font-size:.78rem}
-.so-x [hidden]{display:none}
-html[data-theme=dark] .bd-content div.cell_output div.output.text_html:has(.so-x){background:none;color:inherit;padding:0}`;
+  // == controls =====================================================================================================================
 
   /** Set attributes. */
   const put = (node, attributes) => { for (const key in attributes) node.setAttribute(key, attributes[key]); return node; };
@@ -296,58 +265,68 @@ html[data-theme=dark] .bd-content div.cell_output div.output.text_html:has(.so-x
     return node;
   };
   const html = make(""), svg = make("http://www.w3.org/2000/svg");
+  const KEYS = { "data-lm-suppress-shortcuts": "true" }; // else JupyterLab's command mode eats the arrow keys
   const number = (x, digits = 2) => (x === Infinity ? "∞" : x === -Infinity ? "−∞" : Number.isNaN(x) || x == null ? "–" : (Math.abs(x) < 0.5 * 10 ** -digits ? 0 : x).toFixed(digits).replace("-", "−"));
-  const short = (x) => (x >= 100 ? x.toFixed(0) : x >= 1 ? +x.toFixed(2) : +x.toPrecision(2)).toString();
+  const short = (x) => (x >= 100 ? x.toFixed(0) : x >= 1 ? +x.toFixed(2) : +x.toPrecision(3)).toString();
+  const tenths = (x) => number(x, 1);
   const percent = (x) => (Number.isNaN(x) ? "–" : `${(100 * x).toFixed(1)} %`);
+  const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
   let count = 0;
 
   /** What all explorers share: a box, its controls, one redraw a frame, a status that a screen reader hears. */
   function frame(host, title, state, onChange, redraw) {
-    if (!document.getElementById("so-x-style")) document.head.append(html("style", { id: "so-x-style" }, STYLE));
     const id = `so-x${++count}`, refresh = [];
-    const box = html("div", { class: "so-x", role: "group", "aria-labelledby": `${id}t` }, html("p", { class: "t", id: `${id}t` }, title));
-    const controls = html("div", { class: "c" }), picture = html("div"), status = html("p", { class: "m", role: "status" });
-    box.append(controls, picture, status);
-    host.replaceChildren(box);
-    let waiting = 0;
+    const controls = html("div", { class: "so-controls" }), picture = html("div", { class: "so-picture" }), status = html("p", { class: "so-status", role: "status" });
+    host.replaceChildren(html("div", { class: "so-x", role: "group", "aria-labelledby": id }, html("p", { class: "so-title", id }, title), controls, picture, status));
+    let waiting = 0, drawnAt = 0, observer;
     const draw = () => { waiting = 0; refresh.forEach((f) => f()); redraw(); };
     const schedule = () => { waiting ||= requestAnimationFrame(draw); };
     const set = (key, value) => { state[key] = value; schedule(); if (onChange) onChange(key, value); };
     const named = (text, input, ...more) => {
-      input.id = `${id}c${refresh.length}`;
-      input.setAttribute("data-lm-suppress-shortcuts", "true"); // else JupyterLab's command mode eats the arrow keys
+      put(input, { id: `${id}c${controls.children.length}`, ...KEYS });
       const label = html("label", { for: input.id }, html("span", {}, text), input, ...more);
       controls.append(label);
       return label;
     };
     return {
-      id, picture, controls, status, set, schedule, draw,
-      slider(text, key, { min, max, step, log = false, format = short }) {
+      picture, controls, set, schedule, draw,
+      slider(text, key, { min, max, step, log = false, format = short, get = () => state[key], change = (value) => set(key, value) }) {
         const input = html("input", { type: "range", min: log ? Math.log10(min) : min, max: log ? Math.log10(max) : max, step }), out = html("output", { "aria-hidden": "true" });
-        input.addEventListener("input", () => set(key, log ? +(10 ** input.value).toPrecision(6) : +input.value));
-        const label = named(text, input, out);
+        input.addEventListener("input", () => change(log ? +(10 ** input.value).toPrecision(2) : +input.value));
         refresh.push(() => {
-          input.value = log ? Math.log10(state[key]) : state[key];
-          out.textContent = format(state[key]);
+          input.value = log ? Math.log10(get()) : get();
+          out.textContent = format(get());
           input.setAttribute("aria-valuetext", out.textContent);
         });
-        return label;
+        return named(text, input, out);
       },
-      select(text, key, options) {
+      select(text, key, options, change = (value) => set(key, value)) {
         const input = html("select", {}, ...Object.entries(options).map(([value, name]) => html("option", { value }, name)));
-        input.addEventListener("change", () => set(key, input.value));
-        const label = named(text, input);
-        refresh.push(() => { input.value = state[key]; });
-        return label;
+        input.addEventListener("change", () => change(input.value));
+        if (key) refresh.push(() => { input.value = state[key]; });
+        return named(text, input);
       },
-      button(text, action, place = controls) {
-        const button = html("button", { type: "button", "data-lm-suppress-shortcuts": "true" }, text);
+      button(text, action, place) {
+        const button = html("button", { type: "button", ...KEYS }, text);
         button.addEventListener("click", action);
         place.append(button);
         return button;
       },
-      say(text, error = false) { if (status.textContent !== text) status.textContent = text; status.classList.toggle("e", error); },
-      api: { update(changes) { Object.assign(state, changes); schedule(); }, destroy() { cancelAnimationFrame(waiting); host.replaceChildren(); }, state },
+      /** The picture's width in CSS pixels: drawn in them, text keeps its size on a telephone. A new width draws anew. */
+      width() {
+        if (!observer) {
+          observer = new ResizeObserver(() => { if (picture.clientWidth !== drawnAt) schedule(); });
+          observer.observe(picture);
+        }
+        drawnAt = picture.clientWidth;
+        return Math.max(260, drawnAt);
+      },
+      say(text, error = false) { if (status.textContent !== text) status.textContent = text; status.classList.toggle("so-error", error); },
+      api: {
+        state,
+        update(changes) { if (Object.keys(changes).some((key) => !same(changes[key], state[key]))) { Object.assign(state, changes); schedule(); } },
+        destroy() { cancelAnimationFrame(waiting); if (observer) observer.disconnect(); host.replaceChildren(); },
+      },
     };
   }
 
@@ -370,238 +349,262 @@ html[data-theme=dark] .bd-content div.cell_output div.output.text_html:has(.so-x
 
   const PLANNERS = { hard: "hard", soft: "soft (variational)", optimistic: "posterior (optimistic)" }, TITLES = { ...PLANNERS, yours: "your solver" };
   const BRUSHES = { look: "selects a cell", "#": "paints wall", X: "paints cliff", G: "paints goal", S: "paints start", ".": "paints floor" };
+  const LEGENDS = { policy: "shade: value; arrows: policy", values: "value of each cell", visits: "shade: visits; arrows: policy", dynamics: "true chance above, posterior’s in bold" };
   const GRID = {
     rows: ["........", "........", "........", "SXXXXXXG"], slip: 0.1, temperature: 0.5, time: "horizon", horizon: 60, discount: 0.95, planner: "optimistic", second: "none",
     show: "policy", action: "1", stepReward: -1, goalReward: 0, cliffReward: -50, selected: null, title: "Gridworld explorer", solver: false, solution: null,
   };
 
+  function mapError(rows) {
+    if (!rows.some((row) => row.includes("G"))) return "This map has no goal. Choose “paints goal”, then click a cell.";
+    if (!rows.some((row) => /[S.]/.test(row))) return "This map has no cell to start in. Paint some floor.";
+    return "";
+  }
+
   function gridworldExplorer(host, config, onChange) {
-    const state = { ...GRID, ...config }, original = state.rows;
+    const state = { ...GRID, ...config }, original = state.rows, offered = state.solver ? TITLES : PLANNERS;
     const x = frame(host, state.title, state, onChange, redraw);
     let brush = "look", world, maps = [], plans = [], shape = "", timer = 0, walks = [];
-    const offered = state.solver ? TITLES : PLANNERS;
+    let cursor = null; // the cell of the keyboard; may be a wall, which has no numbers to select
     x.slider("Slip", "slip", { min: 0, max: 1, step: 0.01 });
-    x.slider("Temperature η", "temperature", { min: 0.01, max: 100, step: 0.02, log: true });
+    x.slider("Temperature η", "temperature", { min: 0.01, max: 100, step: 0.05, log: true });
     x.select("Time", "time", { horizon: "T steps", discount: "discounted" });
-    const horizon = x.slider("Horizon T", "horizon", { min: 1, max: 100, step: 1 });
-    const discount = x.slider("Discount γ", "discount", { min: 0.5, max: 1, step: 0.01 });
+    const horizon = x.slider("Horizon T", "horizon", { min: 1, max: 100, step: 1 }), discount = x.slider("Discount γ", "discount", { min: 0, max: 1, step: 0.01 });
     x.select("Planner", "planner", offered);
     x.select("Beside it", "second", { none: "nothing", ...offered });
     x.select("Show", "show", { policy: "values and policy", values: "values as numbers", visits: "where the agent goes", dynamics: "what the posterior does to the dynamics" });
     const action = x.select("of the action", "action", { ...NAMES });
-    const tools = html("div", { class: "two" });
+    x.select("A click", null, BRUSHES, (value) => { brush = value; maps.forEach(label); });
+    const tools = html("div", { class: "so-tools" });
     x.controls.append(tools);
-    const brushes = html("select", { "aria-label": "A click or Enter on the map", "data-lm-suppress-shortcuts": "true" }, ...Object.entries(BRUSHES).map(([value, name]) => html("option", { value }, name)));
-    brushes.addEventListener("change", () => { brush = brushes.value; });
-    tools.append(html("label", {}, html("span", {}, "A click"), brushes));
-    x.button("Reset map", () => { state.selected = null; x.set("rows", original); }, tools);
-    const play = x.button("Play rollouts", () => (timer ? stop() : start()), tools);
-    const panels = html("div", { class: "p" }), numbers = html("div", { class: "w two" });
-    x.picture.append(panels, numbers);
+    const play = x.button("", () => (timer ? pause() : run()), tools);
+    x.button("Reset map", () => { state.selected = cursor = null; x.set("rows", original); }, tools);
+    const panels = html("div", { class: "so-panels" }), numbers = html("div", { class: "so-numbers" });
+    x.picture.append(html("div", { class: "so-side" }, panels, numbers));
+    pause();
 
-    function chosen() { return [state.planner, state.second].filter((name, i) => i === 0 || name !== "none"); }
+    const setting = (planner) => ({ planner, temperature: state.temperature, horizon: state.time === "horizon" ? state.horizon : 0, gamma: state.time === "horizon" ? 1 : state.discount });
+    const letterAt = ([r, c]) => state.rows[r][c];
 
     function redraw() {
-      horizon.hidden = state.time !== "horizon"; discount.hidden = state.time === "horizon"; action.hidden = state.show !== "dynamics";
-      const names = chosen();
-      const wrong = mapError(state.rows);
+      const finite = state.time === "horizon", names = [state.planner, state.second].filter((name, i) => i === 0 || name !== "none");
+      horizon.hidden = !finite; discount.hidden = finite; action.hidden = state.show !== "dynamics";
       if (shape !== `${state.rows.length},${state.rows[0].length},${names.length}`) buildMaps(names.length);
+      const wrong = mapError(state.rows);
       if (wrong) return fail(wrong);
       world = gridworld(state);
-      const setting = (planner) => ({ planner, temperature: state.temperature, horizon: state.time === "horizon" ? state.horizon : 0, gamma: state.time === "horizon" ? 1 : state.discount });
-      plans = names.map((name) => (name === "yours" ? given() : plan(world, setting(name))));
-      const error = plans.find((p) => p.error);
+      const solved = {}, solve = (name) => (solved[name] ||= name === "yours" ? yours() : SoftOptimality.plan(world, setting(name)));
+      plans = names.map(solve);
+      const results = plans.map((p, i) => (p.error ? p : evaluate(world, p, setting(names[i])))), error = results.find((r) => r.error);
       if (error) return fail(error.error);
-      const results = plans.map((p, i) => evaluate(world, p, setting(names[i])));
-      const lost = results.find((r) => r.error);
-      if (lost) return fail(lost.error);
-      if (state.selected === null || !world.cells.some(([r, c]) => r === state.selected[0] && c === state.selected[1])) state.selected = world.cells[world.first[0]].slice();
-      const finite = (v) => v.filter((y, s) => Number.isFinite(y) && !world.terminal[s]);
-      const all = plans.flatMap((p) => Array.from(finite(p.v[0]))), low = Math.min(...all), high = Math.max(...all);
+      if (walks.some((walk, i) => walk.plan !== plans[i])) leave(); // a control moved: the walk was another policy's
+      const on = (place) => place && place[0] < state.rows.length && place[1] < state.rows[0].length;
+      if (!on(cursor)) cursor = null;
+      if (!on(state.selected) || letterAt(state.selected) === "#") state.selected = world.cells[world.first[0]].slice();
+      const all = plans.flatMap((p) => Array.from(p.v[0]).filter((y, s) => Number.isFinite(y) && !world.terminal[s])), low = Math.min(...all), high = Math.max(...all);
       maps.forEach((map, i) => drawMap(map, names[i], plans[i], results[i], low, high));
-      readOut(names, results, setting);
-      if (walks.length !== names.length) walks = [];
+      readOut(names, results, finite ? logEvidence(world, solve("optimistic").v[0], state.temperature) : NaN);
     }
 
     /** A Python solver's answer, sent by the kernel. */
-    function given() {
+    function yours() {
       const s = state.solution;
-      if (!s) return { error: "Waiting for your solver." };
-      if (s.error) return { error: `Your solver: ${s.error}` };
+      if (s && s.error) return s;
+      if (!s || s.v[0].length !== world.S || s.v.length !== (setting().horizon || 1)) return { error: "Waiting for your solver." };
       const rows = (name) => s[name].map((row) => Float64Array.from(row, Number)); // JSON has no −∞; "-Infinity" becomes one here
       return { q: rows("q"), v: rows("v"), policy: rows("policy") };
     }
 
     function fail(text) {
-      maps.forEach((map) => { map.arrows.setAttribute("d", ""); map.texts.forEach((t) => { t.textContent = ""; }); map.rects.forEach((r, i) => paintCell(r, state.rows[(i / map.width) | 0][i % map.width], 0)); });
+      plans = [];
+      leave();
+      maps.forEach((map, i) => {
+        map.arrows.setAttribute("d", "");
+        map.texts.forEach((t) => { t.textContent = ""; });
+        map.rects.forEach((rect, j) => paintCell(rect, state.rows[(j / map.width) | 0][j % map.width], 0));
+        map.name = TITLES[i ? state.second : state.planner];
+        label(map);
+        point(map);
+      });
       numbers.replaceChildren();
-      stop();
       x.say(text, true);
     }
 
     function buildMaps(n) {
       const height = state.rows.length, width = state.rows[0].length;
       shape = `${height},${width},${n}`;
-      maps = Array.from({ length: n }, (_, which) => {
-        const caption = html("figcaption"), picture = svg("svg", { viewBox: `-.04 -.04 ${width + 0.08} ${height + 0.08}`, tabindex: 0, role: "application", "data-lm-suppress-shortcuts": "true" });
+      panels.style.flexBasis = `${21 * n}rem`; // one map has the numbers at its side, two have them below
+      maps = Array.from({ length: n }, () => {
+        const caption = html("p", { class: "so-caption" }), picture = svg("svg", { viewBox: `-.04 -.04 ${width + 0.08} ${height + 0.08}`, tabindex: 0, role: "application", ...KEYS });
         const rects = [], texts = [];
         for (let i = 0; i < width * height; i++) {
-          rects.push(svg("rect", { x: i % width, y: (i / width) | 0, width: 1, height: 1, "stroke-width": 0.02 }));
-          texts.push(svg("text", { x: (i % width) + 0.5, y: ((i / width) | 0) + 0.5, "font-size": 0.3 }));
+          rects.push(svg("rect", { x: i % width, y: (i / width) | 0, width: 1, height: 1, stroke: "var(--line)", "stroke-width": 0.02 }));
+          texts.push(svg("text", { x: (i % width) + 0.5, y: ((i / width) | 0) + 0.5 }));
         }
-        const arrows = svg("path", { fill: "none", stroke: "var(--ink)", "stroke-width": 0.045, "stroke-linecap": "round", "stroke-linejoin": "round" });
-        const cursor = svg("rect", { width: 0.96, height: 0.96, fill: "none", stroke: "var(--act)", "stroke-width": 0.09 });
-        const trail = svg("polyline", { fill: "none", stroke: "var(--b)", "stroke-width": 0.07, "stroke-linejoin": "round", opacity: 0.8 });
-        const agent = svg("circle", { r: 0.2, fill: "var(--b)", stroke: "var(--paper)", "stroke-width": 0.05, visibility: "hidden" });
-        picture.append(...rects, arrows, ...texts, trail, cursor, agent);
+        const drawn = (tag, stroke, width, more) => svg(tag, { fill: "none", stroke, "stroke-width": width, "stroke-linecap": "round", "stroke-linejoin": "round", ...more });
+        const arrows = drawn("path", "var(--ink)", 0.045), here = drawn("rect", "var(--act)", 0.09, { width: 0.96, height: 0.96 });
+        const trail = drawn("polyline", "var(--b)", 0.07), agent = svg("circle", { r: 0.2, fill: "var(--b)", stroke: "var(--paper)", "stroke-width": 0.05, visibility: "hidden" });
+        picture.append(...rects, arrows, ...texts, trail, here, agent);
         const at = (event) => {
           const box = picture.getBoundingClientRect();
           return [Math.floor(((event.clientY - box.top) / box.height) * (height + 0.08) - 0.04), Math.floor(((event.clientX - box.left) / box.width) * (width + 0.08) - 0.04)];
         };
-        picture.addEventListener("pointerdown", (e) => touch(...at(e)));
-        picture.addEventListener("pointermove", (e) => { if (e.buttons && brush !== "look" && brush !== "S") touch(...at(e)); });
+        picture.addEventListener("pointerdown", (e) => touch(at(e)));
+        picture.addEventListener("pointermove", (e) => { if (e.buttons && brush !== "look" && brush !== "S") touch(at(e)); });
         picture.addEventListener("keydown", (e) => {
           const move = MOVES[["ArrowUp", "ArrowRight", "ArrowDown", "ArrowLeft"].indexOf(e.key)];
-          if (move) { e.preventDefault(); step(move); }
-          if (e.key === "Enter" || e.key === " ") { e.preventDefault(); touch(...cursorAt()); }
+          if (move) step(move); else if (e.key === "Enter" || e.key === " ") touch(cursor || state.selected || [0, 0]); else return;
+          e.preventDefault();
         });
-        return { caption, picture, rects, texts, arrows, cursor, trail, agent, width, figure: html("figure", {}, caption, picture) };
+        // no wider than that the map stays on the screen with its controls
+        return { caption, picture, rects, texts, arrows, here, trail, agent, width, box: html("div", { style: `max-width:${(27 * Math.max(width / height, 0.5)).toFixed(1)}rem` }, caption, picture) };
       });
-      panels.replaceChildren(...maps.map((m) => m.figure));
+      panels.replaceChildren(...maps.map((map) => map.box));
     }
 
-    let cell = null; // where the keyboard is; may be a wall, which has no numbers to select
-    const cursorAt = () => cell || state.selected || [0, 0];
+    function select(place) {
+      cursor = place;
+      if (letterAt(place) !== "#") x.set("selected", place); else x.schedule();
+    }
     function step([down, right]) {
-      const [r, c] = cursorAt();
-      cell = [Math.max(0, Math.min(state.rows.length - 1, r + down)), Math.max(0, Math.min(state.rows[0].length - 1, c + right))];
-      if (state.rows[cell[0]][cell[1]] !== "#") x.set("selected", cell); else x.schedule();
+      const [r, c] = cursor || state.selected || [0, 0];
+      select([Math.max(0, Math.min(state.rows.length - 1, r + down)), Math.max(0, Math.min(state.rows[0].length - 1, c + right))]);
     }
-
-    function touch(r, c) {
+    function touch([r, c]) {
       if (r < 0 || c < 0 || r >= state.rows.length || c >= state.rows[0].length) return;
-      cell = [r, c];
       if (brush !== "look" && state.rows[r][c] !== brush) {
-        const rows = state.rows.map((row) => (brush === "S" ? row.replace("S", ".") : row));
+        const rows = state.rows.map((row) => (brush === "S" ? row.replace("S", ".") : row)); // one start: painting it moves it
         rows[r] = rows[r].slice(0, c) + brush + rows[r].slice(c + 1);
-        walks = [];
         x.set("rows", rows);
       }
-      if (state.rows[r][c] !== "#") x.set("selected", [r, c]);
+      select([r, c]);
+    }
+
+    function label(map) {
+      map.caption.replaceChildren(html("b", {}, map.name), ` – ${LEGENDS[state.show]}`);
+      map.picture.style.touchAction = brush === "look" ? "manipulation" : "none"; // a finger paints, or scrolls the page
+      map.picture.setAttribute("aria-label", `Map of the planner: ${map.name}. Arrow keys move; Enter ${BRUSHES[brush]}.`);
     }
 
     function paintCell(rect, letter, heat) {
-      const [fill, opacity] = { "#": ["var(--wall)", 1], X: ["var(--bad)", 0.85], G: ["var(--good)", 0.85] }[letter] || ["var(--a)", (0.04 + 0.5 * heat).toFixed(3)];
-      rect.style.fill = fill; rect.style.fillOpacity = opacity; rect.style.stroke = "var(--line)";
+      const [fill, opacity] = { "#": ["var(--wall)", 1], X: ["var(--bad)", 1], G: ["var(--good)", 1] }[letter] || ["var(--a)", (0.04 + 0.5 * heat).toFixed(3)];
+      rect.style.fill = fill; rect.style.fillOpacity = opacity;
     }
 
-    function drawMap(map, name, { v, q, policy }, result, low, high) {
-      const dynamics = state.show === "dynamics", a = +state.action;
-      map.caption.textContent = TITLES[name];
-      map.picture.setAttribute("aria-label", `Map of the ${map.caption.textContent} planner. Arrow keys move the selection; Enter ${BRUSHES[brush]}.`);
+    function point(map) {
+      const [r, c] = cursor || state.selected || [0, 0];
+      put(map.here, { x: c + 0.02, y: r + 0.02 });
+    }
+
+    function drawMap(map, name, { v, policy }, { visits }, low, high) {
+      const { show } = state, row = policy[0], most = Math.max(...visits.filter((_, s) => !world.terminal[s])) || 1;
+      map.name = TITLES[name];
+      label(map);
       let d = "";
-      const most = Math.max(...result.visits.filter((_, s) => !world.terminal[s]));
-      const row = policy[0];
       map.rects.forEach((rect, i) => {
-        const s = world.index[i], letter = state.rows[(i / map.width) | 0][i % map.width], text = map.texts[i];
-        let label = letter === "G" || letter === "X" ? letter : "";
-        if (s >= 0 && !world.terminal[s]) {
-          const value = v[0][s], heat = state.show === "visits" ? Math.sqrt(result.visits[s] / (most || 1)) : dynamics ? 0 : Number.isFinite(value) ? (high > low ? (value - low) / (high - low) : 0.5) : 0;
-          paintCell(rect, letter, heat);
-          if (state.show === "values") label = number(value, map.width > 8 ? 0 : 1);
-          else if (!dynamics) {
-            const [r, c] = world.cells[s];
-            for (let b = 0; b < 4; b++) if (row[s * 4 + b] > 0.04) {
-              const [down, right] = MOVES[b], len = 0.42 * row[s * 4 + b], X = c + 0.5, Y = r + 0.5, ex = X + right * len, ey = Y + down * len, h = 0.03 + 0.09 * row[s * 4 + b];
-              d += `M${X} ${Y}L${ex.toFixed(3)} ${ey.toFixed(3)}M${(ex - (right + down) * h).toFixed(3)} ${(ey - (down + right) * h).toFixed(3)}L${ex.toFixed(3)} ${ey.toFixed(3)}L${(ex - (right - down) * h).toFixed(3)} ${(ey - (down - right) * h).toFixed(3)}`;
-            }
-            if (letter === "S" && state.show === "visits") label = "S";
-          }
-        } else paintCell(rect, letter, 0);
-        text.textContent = label;
-        text.setAttribute("font-size", state.show === "values" ? 0.28 : 0.34);
+        const s = world.index[i], letter = state.rows[(i / map.width) | 0][i % map.width], text = map.texts[i], end = s < 0 || world.terminal[s];
+        let word = end && letter !== "#" ? letter : "", heat = 0;
+        if (!end) {
+          const value = v[0][s];
+          if (show === "visits") heat = Math.sqrt(visits[s] / most);
+          else if (show !== "dynamics" && Number.isFinite(value)) heat = high > low ? (value - low) / (high - low) : 0.5;
+          if (show === "values") word = number(value, map.width > 8 ? 0 : 1);
+          else if (show !== "dynamics") for (let a = 0; a < 4; a++) if (row[s * 4 + a] > 0.04) d += arrow(world.cells[s], MOVES[a], row[s * 4 + a]);
+        }
+        paintCell(rect, letter, heat);
+        text.textContent = word;
+        text.classList.toggle("so-end", end);
+        text.setAttribute("font-size", Math.min(0.34, 1.6 / word.length)); // as large as fits
       });
       map.arrows.setAttribute("d", d);
-      if (dynamics) landings(map, v, a);
-      const [r, c] = cursorAt();
-      put(map.cursor, { x: c + 0.02, y: r + 0.02 });
-    }
-
-    /** Where the selected cell's action lands: the true chance and, under it, the one that the posterior believes in. */
-    function landings(map, v, a) {
-      const s = world.index[state.selected[0] * map.width + state.selected[1]];
-      if (world.terminal[s]) return;
-      const gamma = state.time === "horizon" ? 1 : state.discount;
-      const after = state.time === "horizon" ? v[1] || new Float64Array(world.S) : v[0], bent = bentDynamics(world, after, state.temperature, gamma), sums = new Map();
-      for (let k = 0; k < 3; k++) {
-        const i = s * 12 + a * 3 + k, s2 = world.next[i], [p, b] = sums.get(s2) || [0, 0];
-        sums.set(s2, [p + world.chance[k], b + bent[i]]);
-      }
-      sums.forEach(([p, b], s2) => {
-        const [r, c] = world.cells[s2], text = map.texts[r * map.width + c], show = (y) => (y === 0 ? "0" : y < 0.001 ? y.toExponential(0).replace("-", "−") : y.toFixed(3));
-        text.replaceChildren(svg("tspan", { x: c + 0.5, dy: "-.35em" }, show(p)), svg("tspan", { x: c + 0.5, dy: "1.25em", "font-weight": 700 }, show(b)));
-        text.setAttribute("font-size", 0.26);
+      if (show === "dynamics") landings(v).forEach(([s, p, b]) => {
+        const [r, c] = world.cells[s], text = map.texts[r * map.width + c];
+        text.replaceChildren(svg("tspan", { x: c + 0.5, dy: "-.5em" }, p), svg("tspan", { x: c + 0.5, dy: "1.2em", "font-weight": 700 }, b));
+        text.setAttribute("font-size", 0.3);
       });
+      point(map);
     }
 
-    function readOut(names, results, setting) {
-      const titles = names.map((name) => TITLES[name]), T = state.time === "horizon";
-      const evidence = T ? logEvidence(world, plan(world, setting("optimistic")).v[0], state.temperature) : NaN;
-      const rows = [["expected return", ...results.map((r) => number(r.ret))], ["reaches the goal", ...results.map((r) => percent(r.goal))], ["falls off the cliff", ...results.map((r) => percent(r.cliff))], ["entropy of its choices (nats)", ...results.map((r) => number(r.entropy))]];
-      if (T) rows.push(["ELBO (nats)", ...results.map((r) => number(r.elbo))], ["evidence log p(O) (nats)", ...results.map(() => number(evidence))], ["gap (nats)", ...results.map((r) => number(evidence - r.elbo))]);
-      const [r, c] = state.selected, s = world.index[r * maps[0].width + c];
-      const cellRows = NAMES.map((name, a) => [name, ...plans.flatMap((p) => [number(p.q[0][s * 4 + a]), p.policy[0][s * 4 + a].toFixed(3)])]);
-      cellRows.push(["V", ...plans.flatMap((p) => [number(p.v[0][s]), ""])]);
-      numbers.replaceChildren(table(["", ...titles], rows), world.terminal[s] ? html("p", {}, `Row ${r + 1}, column ${c + 1} ends the episode.`) : table([`row ${r + 1}, column ${c + 1}`, ...plans.flatMap(() => ["Q", "π"])], cellRows));
-      const best = plans[0].policy[0].subarray(s * 4, s * 4 + 4), a = best.indexOf(Math.max(...best)), where = `Row ${r + 1}, column ${c + 1}`;
-      x.say(cell && state.rows[cell[0]][cell[1]] === "#" ? `Row ${cell[0] + 1}, column ${cell[1] + 1}: wall.` : world.terminal[s] ? `${where}: ${world.kind[s] === "G" ? "goal" : "cliff"}.`
-        : `${where}: value ${number(plans[0].v[0][s])}, goes ${NAMES[a]} with probability ${best[a].toFixed(2)}. Expected return ${results.map((y) => number(y.ret)).join(" against ")}.`);
+    function arrow([r, c], [down, right], p) {
+      const X = c + 0.5, Y = r + 0.5, x = X + right * 0.42 * p, y = Y + down * 0.42 * p, h = 0.03 + 0.09 * p, at = (x, y) => `${x.toFixed(3)} ${y.toFixed(3)}`;
+      return `M${X} ${Y}L${at(x, y)}M${at(x - (right + down) * h, y - (down + right) * h)}L${at(x, y)}L${at(x - (right - down) * h, y - (down - right) * h)}`;
+    }
+
+    /** Where the selected cell's action lands: [state, true chance, the chance that the posterior believes in]. */
+    function landings(v) {
+      const [r, c] = state.selected, s = world.index[r * world.width + c], finite = state.time === "horizon", sums = new Map();
+      if (world.terminal[s]) return [];
+      const after = finite ? v[1] || new Float64Array(world.S) : v[0], bent = bentDynamics(world, after, state.temperature, setting().gamma);
+      for (let k = 0; k < 3; k++) {
+        const i = s * 12 + state.action * 3 + k, [p, b] = sums.get(world.next[i]) || [0, 0];
+        sums.set(world.next[i], [p + world.chance[k], b + bent[i]]);
+      }
+      const text = (y) => (y === 0 ? "0" : y < 0.001 ? y.toExponential(0).replace("-", "−") : y.toFixed(3));
+      return [...sums].filter(([, [p]]) => p > 0).map(([s2, [p, b]]) => [s2, text(p), text(b)]);
+    }
+
+    function readOut(names, results, evidence) {
+      const titles = names.map((name) => TITLES[name]), line = (name, write) => [name, ...results.map(write)];
+      const rows = [line("expected return", (r) => number(r.ret)), line("reaches the goal", (r) => percent(r.goal)), line("falls off a cliff", (r) => percent(r.cliff)), line("entropy of its choices (nats)", (r) => number(r.entropy))];
+      if (state.time === "horizon") rows.push(line("ELBO (nats)", (r) => number(r.elbo)), line("evidence log p(O) (nats)", () => number(evidence)), line("gap (nats)", (r) => number(evidence - r.elbo)));
+      const place = ([r, c]) => `row ${r + 1}, column ${c + 1}`, s = world.index[state.selected[0] * world.width + state.selected[1]], here = place(state.selected);
+      const tables = [table(["", ...titles], rows)];
+      if (!world.terminal[s]) {
+        tables.push(table([here, ...plans.flatMap(() => ["Q", "π"])], [
+          ...NAMES.map((name, a) => [name, ...plans.flatMap((p) => [number(p.q[0][s * 4 + a]), p.policy[0][s * 4 + a].toFixed(3)])]),
+          ["V", ...plans.flatMap((p) => [number(p.v[0][s]), ""])],
+          ["visits", ...results.flatMap((r) => [number(r.visits[s]), ""])],
+        ]));
+        if (state.show === "dynamics") plans.forEach((p, i) => tables.push(table([`${NAMES[state.action]} lands on`, "true", titles[i]], landings(p.v).map(([s2, ...chances]) => [place(world.cells[s2]), ...chances]))));
+      }
+      numbers.replaceChildren(...tables);
+      const best = plans[0].policy[0].subarray(s * 4, s * 4 + 4), a = best.indexOf(Math.max(...best)), capital = (text) => text[0].toUpperCase() + text.slice(1);
+      x.say(cursor && letterAt(cursor) === "#" ? `${capital(place(cursor))}: wall.` : world.terminal[s] ? `${capital(here)}: ${world.kind[s] === "G" ? "goal" : "cliff"}; it ends the episode.`
+        : `${capital(here)}: value ${number(plans[0].v[0][s])}, goes ${NAMES[a]} with probability ${best[a].toFixed(2)}. Expected return ${results.map((y) => number(y.ret)).join(" against ")}.`);
     }
 
     // -- rollouts in the true dynamics
-    const calm = () => root.matchMedia && root.matchMedia("(prefers-reduced-motion: reduce)").matches;
     const draws = random(7);
-    function begin(i) { const s = world.first[Math.floor(draws() * world.first.length)]; return { path: [s], t: 0, wait: 0, plan: plans[i] }; }
-    function advance(walk) {
-      const s = walk.path[walk.path.length - 1], steps = state.time === "horizon" ? walk.plan.policy.length : 300;
-      if (world.terminal[s] || walk.t >= steps) return false;
-      const pi = walk.plan.policy[state.time === "horizon" ? walk.t : 0];
+    function begin(plan) { return { path: [world.first[Math.floor(draws() * world.first.length)]], wait: 0, plan }; }
+    function advance({ path, plan: { policy } }) {
+      const s = path[path.length - 1], t = path.length - 1, finite = state.time === "horizon";
+      if (world.terminal[s] || t >= (finite ? policy.length : 300)) return false;
       let u = draws(), a = 0, k = 0;
-      while (a < 3 && (u -= pi[s * 4 + a]) > 0) a++;
+      while (a < 3 && (u -= policy[finite ? t : 0][s * 4 + a]) > 0) a++;
       u = draws();
       while (k < 2 && (u -= world.chance[k]) > 0) k++;
-      walk.path.push(world.next[s * 12 + a * 3 + k]);
-      walk.t++;
+      path.push(world.next[s * 12 + a * 3 + k]);
       return true;
     }
-    function show(walk, map) {
-      const points = walk.path.map((s) => world.cells[s].map((y) => y + 0.5).reverse());
-      map.trail.setAttribute("points", points.slice(-40).map((p) => p.join(",")).join(" "));
-      const [cx, cy] = points[points.length - 1];
+    function show({ path }, map) {
+      const points = path.map((s) => world.cells[s].map((y) => y + 0.5).reverse()), [cx, cy] = points[points.length - 1];
+      map.trail.setAttribute("points", points.slice(-40).join(" "));
       put(map.agent, { cx, cy, visibility: "visible" });
     }
-    function start() {
-      if (!plans.length || plans.some((p) => p.error) || mapError(state.rows)) return;
-      walks = plans.map((_, i) => begin(i));
-      if (calm()) { walks.forEach((walk, i) => { while (advance(walk)); show(walk, maps[i]); }); play.textContent = "Another rollout"; return; }
-      play.textContent = "Pause";
-      timer = setInterval(() => {
-        if (!maps[0].picture.isConnected) return stop();
-        if (walks.length !== maps.length || walks.some((walk, i) => walk.plan !== plans[i])) walks = plans.map((_, i) => begin(i)); // a control moved
-        walks.forEach((walk, i) => { if (!advance(walk) && ++walk.wait > 5) walks[i] = begin(i); show(walks[i], maps[i]); });
-      }, 220);
+    function tick() {
+      if (!maps[0].picture.isConnected) return pause();
+      if (!walks.length) walks = plans.map(begin);
+      walks.forEach((walk, i) => { if (!advance(walk) && ++walk.wait > 5) walks[i] = begin(plans[i]); show(walks[i], maps[i]); });
     }
-    function stop() { clearInterval(timer); timer = 0; play.textContent = "Play rollouts"; }
+    function run() {
+      if (!plans.length) return;
+      if (root.matchMedia("(prefers-reduced-motion: reduce)").matches) { // the whole walk at once, and nothing moves
+        walks = plans.map(begin);
+        return walks.forEach((walk, i) => { while (advance(walk)); show(walk, maps[i]); });
+      }
+      timer = setInterval(tick, 220);
+      play.textContent = "Pause";
+      tick();
+    }
+    function pause() { clearInterval(timer); timer = 0; play.textContent = walks.length ? "Go on" : "Play rollouts"; }
+    function leave() {
+      walks = [];
+      maps.forEach((map) => { map.trail.setAttribute("points", ""); map.agent.setAttribute("visibility", "hidden"); });
+      if (!timer || !plans.length) pause();
+    }
 
     x.draw();
-    const destroy = x.api.destroy;
-    return { ...x.api, destroy() { stop(); destroy(); } };
-  }
-
-  function mapError(rows) {
-    if (!rows.some((row) => row.includes("G"))) return "This map has no goal. Paint one: choose “paints goal”, then click a cell.";
-    if (!rows.some((row) => /[S.]/.test(row))) return "This map has no cell to start in. Paint some floor.";
-    return "";
+    return { ...x.api, destroy() { pause(); x.api.destroy(); } };
   }
 
   // == the hidden Markov model ======================================================================================================
@@ -610,63 +613,48 @@ html[data-theme=dark] .bd-content div.cell_output div.output.text_html:has(.so-x
   const BOOTS = ["clean", "muddy"], WEATHER = ["dry", "wet"];
 
   function hmmExplorer(host, config, onChange) {
-    const state = { ...HMM, ...config };
-    const x = frame(host, state.title, state, onChange, redraw), T = state.observations.length;
-    x.slider("Sensor noise", "noise", { min: 0, max: 0.5, step: 0.01 });
-    x.slider("Stickiness of the weather", "stickiness", { min: 0.5, max: 1, step: 0.01 });
+    const state = { ...HMM, ...config }, T = state.observations.length;
+    const x = frame(host, state.title, state, onChange, redraw);
+    x.slider("Sensor noise", "noise", { min: 0, max: 1, step: 0.01 });
+    x.slider("Stickiness", "stickiness", { min: 0, max: 1, step: 0.01 });
     x.slider("Today is day", "day", { min: 1, max: T, step: 1 });
-    const picture = svg("svg", { viewBox: "0 0 600 190", role: "img" }), numbers = html("div", { class: "w" });
-    const days = html("div", { class: "days", style: `grid-template-columns:repeat(${T},1fr)` });
+    const picture = svg("svg", { role: "img" }), numbers = html("div", { class: "so-numbers" }), days = html("div", { class: "so-days", style: `grid-template-columns:repeat(${T},1fr)` });
     const buttons = state.observations.map((_, t) => x.button("", () => x.set("observations", state.observations.map((y, i) => (i === t ? 1 - y : y))), days));
-    const step = 600 / T, top = 26, height = 130, y = (p) => top + height * (1 - p);
-    picture.append(svg("text", { x: 4, y: 12, "font-size": 12, style: "text-anchor:start" }, "probability that it is wet"));
-    [0, 0.5, 1].forEach((p) => picture.append(svg("line", { x1: 0, x2: 600, y1: y(p), y2: y(p), stroke: "var(--line)" })));
-    const today = svg("rect", { y: top, height, width: step, fill: "var(--act)", opacity: 0.1 });
-    const bars = [], dots = [], signs = [];
-    picture.append(today);
-    for (let t = 0; t < T; t++) {
-      bars.push(svg("rect", { x: t * step + step * 0.22, width: step * 0.56, "stroke-width": 1.5 }));
-      dots.push(svg("circle", { cx: (t + 0.5) * step, r: 5, fill: "var(--b)", stroke: "var(--paper)", "stroke-width": 1.5 }));
-      signs.push(svg("text", { x: (t + 0.5) * step, y: 177, "font-size": Math.min(13, step * 0.3) }));
-    }
-    picture.append(...bars, ...dots, ...signs);
-    x.picture.append(html("figure", {}, html("figcaption", {}, "Bars: what is known on the day (filled), and predicted from it (hollow). Dots: looking back with all days (smoothing). Words: the most probable whole path."), picture, days), numbers);
+    x.picture.append(html("p", { class: "so-caption" }, "Probability of wet weather. Bars: what is known on the day (filled), and predicted from it (hollow). Dots: looking back with all days (smoothing). Words: the most probable whole path. Press a day’s boots to flip them."), picture, days, numbers);
 
     function redraw() {
-      const { noise: e, stickiness: k, day } = state;
+      const { noise: e, stickiness: k, day, observations } = state, W = x.width(), step = W / T, top = 8, height = 130, y = (p) => top + height * (1 - p);
       const model = { initial: [0.5, 0.5], transition: [[k, 1 - k], [1 - k, k]], emission: [[1 - e, e], [e, 1 - e]] };
-      const all = hmm(model, state.observations);
-      buttons.forEach((b, t) => {
-        b.textContent = BOOTS[state.observations[t]];
-        b.setAttribute("aria-label", `Day ${t + 1}: ${BOOTS[state.observations[t]]} boots. Press to flip.`);
-        b.style.background = state.observations[t] ? "color-mix(in srgb, var(--bad) 22%, var(--panel))" : "";
+      const all = hmm(model, observations);
+      buttons.forEach((button, t) => {
+        const boots = BOOTS[observations[t]];
+        button.textContent = boots;
+        put(button, { "aria-label": `Day ${t + 1}: ${boots} boots. Press to flip.`, class: boots });
       });
-      today.setAttribute("x", (day - 1) * step);
-      if (all.error) { numbers.replaceChildren(); bars.concat(dots).forEach((n) => n.setAttribute("visibility", "hidden")); signs.forEach((n) => { n.textContent = ""; }); return x.say(`${all.error} Add some noise, or flip a day.`, true); }
-      let ahead = all.filtered[day - 1];
-      const known = all.filtered.map((p, t) => {
-        if (t < day) return p;
-        ahead = [ahead[0] * k + ahead[1] * (1 - k), ahead[0] * (1 - k) + ahead[1] * k];
-        return ahead;
-      });
-      known.forEach((p, t) => {
-        const bar = bars[t];
-        put(bar, { visibility: "visible", y: y(p[1]), height: height * p[1] });
-        bar.style.fill = t < day ? "var(--a)" : "none"; bar.style.stroke = "var(--a)"; bar.style.fillOpacity = 0.65;
-        bar.style.strokeDasharray = t < day ? "" : "4 3";
-        put(dots[t], { visibility: "visible", cy: y(all.smoothed[t][1]) });
-        signs[t].textContent = WEATHER[all.path[t]];
-      });
-      const next = known[day] || all.predicted[T], d = day - 1;
-      picture.setAttribute("aria-label", `Probability of wet weather for ${T} days; on day ${day} it is ${known[d][1].toFixed(2)}.`);
-      const until = hmm(model, state.observations.slice(0, day));
+      put(picture, { viewBox: `0 0 ${W} 168`, "aria-label": all.error || `Probability of wet weather for ${T} days.` });
+      const lines = [0, 0.5, 1].map((p) => svg("line", { x1: 0, x2: W, y1: y(p), y2: y(p), stroke: "var(--line)" }));
+      if (all.error) {
+        picture.replaceChildren(...lines);
+        numbers.replaceChildren();
+        return x.say(`${all.error} Add some noise, or flip a day.`, true);
+      }
+      const known = [];
+      for (let t = 0; t <= T; t++) {
+        const p = known[t - 1];
+        known[t] = t < day ? all.filtered[t] : [p[0] * k + p[1] * (1 - k), p[0] * (1 - k) + p[1] * k];
+      }
+      picture.replaceChildren(svg("rect", { x: (day - 1) * step, y: top, height, width: step, fill: "var(--act)", opacity: 0.1 }), ...lines, ...observations.flatMap((_, t) => [
+        svg("rect", { x: (t + 0.22) * step, y: y(known[t][1]), width: step * 0.56, height: height * known[t][1], stroke: "var(--a)", "stroke-width": 1.5, fill: t < day ? "var(--a)" : "none", "fill-opacity": 0.65, "stroke-dasharray": t < day ? "" : "4 3" }),
+        svg("circle", { cx: (t + 0.5) * step, cy: y(all.smoothed[t][1]), r: 5, fill: "var(--b)", stroke: "var(--paper)", "stroke-width": 1.5 }),
+        svg("text", { x: (t + 0.5) * step, y: 154, "font-size": Math.min(13, step * 0.46) }, WEATHER[all.path[t]]),
+      ]));
+      const d = day - 1, next = known[day], until = hmm(model, observations.slice(0, day));
       numbers.replaceChildren(table(["", "dry", "wet"], [
         [`filtering: day ${day}, given days 1 to ${day}`, ...known[d].map((p) => p.toFixed(4))],
         [`smoothing: day ${day}, given all ${T} days`, ...all.smoothed[d].map((p) => p.toFixed(4))],
         [`prediction: day ${day + 1}, given days 1 to ${day}`, ...next.map((p) => p.toFixed(4))],
-        [`prediction of the boots on day ${day + 1} (clean, muddy)`, ...[0, 1].map((o) => next.reduce((sum, p, z) => sum + p * model.emission[z][o], 0).toFixed(4))],
-        [`evidence: log p of days 1 to ${day}, of all days (nats)`, number(until.logEvidence, 4), number(all.logEvidence, 4)],
-      ]));
+      ]), table(["", "clean", "muddy"], [[`prediction: boots on day ${day + 1}`, ...[0, 1].map((o) => next.reduce((sum, p, z) => sum + p * model.emission[z][o], 0).toFixed(4))]]),
+      table(["evidence (nats)", "log p"], [[`days 1 to ${day}`, number(until.logEvidence, 4)], [`all ${T} days`, number(all.logEvidence, 4)]]));
       x.say(`Day ${day}: wet with probability ${known[d][1].toFixed(3)} as known that day, ${all.smoothed[d][1].toFixed(3)} looking back. Most probable path: ${all.path.map((z) => WEATHER[z]).join(", ")}.`);
     }
     x.draw();
@@ -697,32 +685,31 @@ html[data-theme=dark] .bd-content div.cell_output div.output.text_html:has(.so-x
   function lotteryExplorer(host, config, onChange) {
     const state = { ...LOTTERY, ...config };
     const x = frame(host, state.title, state, onChange, redraw);
-    x.slider("Door one pays", "sure", { min: -2, max: 4, step: 0.1, format: (y) => number(y, 1) });
-    x.slider("Door two: win", "win", { min: -2, max: 6, step: 0.1, format: (y) => number(y, 1) });
-    x.slider("Door two: lose", "lose", { min: -6, max: 2, step: 0.1, format: (y) => number(y, 1) });
+    const pay = { min: -10, max: 10, step: 0.1, format: tenths };
+    x.slider("Door one pays", "sure", pay);
+    x.slider("Door two: win", "win", pay);
+    x.slider("Door two: lose", "lose", pay);
     x.slider("Probability of a win", "probability", { min: 0, max: 1, step: 0.01 });
-    x.slider("Temperature η", "temperature", { min: 0.05, max: 50, step: 0.01, log: true });
-    const picture = svg("svg", { viewBox: "0 0 600 230", role: "img" }), numbers = html("div", { class: "w" });
-    const line = (stroke, extra = {}) => svg("path", { fill: "none", stroke, "stroke-width": 2.5, ...extra });
-    const axis = line("var(--line)", { "stroke-width": 1 }), sure = line("var(--ink)", { "stroke-dasharray": "7 5" }), mean = line("var(--a)"), optimist = line("var(--b)"), here = line("var(--act)", { "stroke-width": 1.2 });
-    const dot = svg("circle", { r: 6, fill: "var(--b)", stroke: "var(--paper)", "stroke-width": 2 }), labels = [0, 1, 2, 3, 4].map(() => svg("text", { "font-size": 13 }));
-    picture.append(axis, here, sure, mean, optimist, dot, ...labels);
-    x.picture.append(html("figure", {}, html("figcaption", {}, "Door two as the two look-aheads see it, against temperature (logarithmic)"), picture), numbers);
+    x.slider("Temperature η", "temperature", { min: 0.05, max: 50, step: 0.05, log: true });
+    const picture = svg("svg", { role: "img" }), numbers = html("div", { class: "so-numbers" }), line = (stroke, more) => svg("path", { fill: "none", stroke, "stroke-width": 2.5, ...more });
+    const KINDS = [["what the optimist sees, η log E exp(V/η)", "var(--b)", ""], ["the expectation E V", "var(--a)", ""], ["door one", "var(--ink)", "7 5"]];
+    const key = KINDS.map(([name, stroke, dash]) => html("span", {}, svg("svg", { viewBox: "0 0 30 10", "aria-hidden": "true" }, line(stroke, { d: "M0 5H30", "stroke-dasharray": dash })), name));
+    x.picture.append(html("p", { class: "so-caption" }, "What door two is worth, against temperature"), html("div", { class: "so-key" }, ...key), picture, numbers);
 
     function redraw() {
-      const { sure: c, win, lose, probability: p, temperature: eta } = state;
-      const low = Math.min(win, lose, c), high = Math.max(win, lose, c, low + 0.5), X = (t) => 20 + (560 * Math.log(t / 0.05)) / Math.log(1000), Y = (v) => 200 - (170 * (v - low)) / (high - low);
+      const { sure: c, win, lose, probability: p, temperature: eta } = state, W = x.width(), left = 34, right = W - 12;
+      const low = Math.min(win, lose, c), high = Math.max(win, lose, c, low + 0.5), X = (t) => left + ((right - left) * Math.log(t / 0.05)) / Math.log(1000), Y = (v) => 190 - (175 * (v - low)) / (high - low);
       const ev = p * win + (1 - p) * lose, opt = optimisticMean(state, eta), t = threshold(state);
-      const ts = Array.from({ length: 121 }, (_, i) => 0.05 * 1000 ** (i / 120));
-      put(optimist, { d: ts.map((u, i) => `${i ? "L" : "M"}${X(u).toFixed(1)} ${Y(optimisticMean(state, u)).toFixed(1)}`).join("") });
-      put(mean, { d: `M20 ${Y(ev)}H580` }); put(sure, { d: `M20 ${Y(c)}H580` }); put(axis, { d: "M20 208H580" }); put(here, { d: `M${X(eta)} 20V208` });
-      put(dot, { cx: X(eta), cy: Y(opt) });
-      [["door one", 540, Y(c) - 9], ["E V", 50, Y(ev) + (ev < c ? 12 : -10)], ["η log E exp(V/η)", 300, 14], ["η = 0.05", 48, 220], ["η = 50", 555, 220]].forEach(([text, lx, ly], i) => { put(labels[i], { x: lx, y: ly }).textContent = text; });
-      labels[2].style.fill = "var(--b)"; labels[1].style.fill = "var(--a)";
-      picture.setAttribute("aria-label", `At temperature ${short(eta)} the gamble is worth ${number(opt, 3)} to the optimist and ${number(ev, 3)} on average; the sure door pays ${number(c, 1)}.`);
+      const curve = Array.from({ length: 121 }, (_, i) => 0.05 * 1000 ** (i / 120)).map((u) => `${X(u).toFixed(1)} ${Y(optimisticMean(state, u)).toFixed(1)}`);
+      const ways = [`M${curve.join("L")}`, `M${left} ${Y(ev)}H${right}`, `M${left} ${Y(c)}H${right}`];
+      const words = [[left - 16, Y(low), tenths(low)], [left - 16, Y(high), tenths(high)], ...[0.1, 1, 10].map((u) => [X(u), 214, `η = ${u}`])];
+      put(picture, { viewBox: `0 0 ${W} 224`, "aria-label": `At temperature ${short(eta)} the gamble is worth ${number(opt, 3)} to the optimist and ${number(ev, 3)} on average; the sure door pays ${tenths(c)}.` });
+      picture.replaceChildren(line("var(--line)", { d: `M${left} 200H${right}${[0.1, 1, 10].map((u) => `M${X(u)} 200v5`).join("")}`, "stroke-width": 1 }), line("var(--act)", { d: `M${X(eta)} 10V200`, "stroke-width": 1.2 }),
+        ...KINDS.map(([, stroke, dash], i) => line(stroke, { d: ways[i], "stroke-dasharray": dash })).reverse(),
+        svg("circle", { cx: X(eta), cy: Y(opt), r: 6, fill: "var(--b)", stroke: "var(--paper)", "stroke-width": 2 }), ...words.map(([wx, wy, word]) => svg("text", { x: wx, y: wy, "font-size": 13 }, word)));
       const choose = (v) => (Math.abs(v - c) < 1e-12 ? "either" : v > c ? "the gamble" : "the sure door");
       numbers.replaceChildren(table(["", "door two is worth", "prefers"], [["expectation E V", number(ev, 4), choose(ev)], ["optimist η log E exp(V/η)", number(opt, 4), choose(opt)], ["gap", number(opt - ev, 4), ""], ["changes its mind at η", t === null ? "–" : number(t, 4), ""]]));
-      x.say(t === null ? (opt > c ? "The optimist gambles at every temperature shown here, or both agree." : "The optimist takes the sure door at every temperature.") : `The optimist gambles below temperature ${number(t, 3)}; now it is ${short(eta)}, and it prefers ${choose(opt)}.`);
+      x.say(t === null ? `The optimist prefers ${choose(opt)} at every temperature.` : `The optimist gambles below temperature ${number(t, 3)}; now it is ${short(eta)}, and it prefers ${choose(opt)}.`);
     }
     x.draw();
     return x.api;
@@ -734,71 +721,77 @@ html[data-theme=dark] .bd-content div.cell_output div.output.text_html:has(.so-x
 
   function backupExplorer(host, config, onChange) {
     const state = { ...BACKUP, ...config }, A = state.values.length;
-    state.values.forEach((q, a) => { state[`q${a}`] = q; });
-    const tell = (key, value) => {
-      if (/^q\d$/.test(key)) { state.values = state.values.map((_, a) => state[`q${a}`]); if (onChange) onChange("values", state.values); } else if (onChange) onChange(key, value);
-    };
-    const x = frame(host, state.title, state, tell, redraw);
-    state.values.forEach((_, a) => x.slider(`Q of action ${a + 1}`, `q${a}`, { min: -2, max: 2, step: 0.05, format: (y) => number(y) }));
-    x.slider("Temperature η", "temperature", { min: 0.01, max: 100, step: 0.01, log: true });
-    const picture = svg("svg", { viewBox: "0 0 600 260", role: "img" }), numbers = html("div", { class: "w" }), Y = (v) => 130 - 48 * Math.max(-2.5, Math.min(2.6, v));
-    const bars = [], shares = [], step = 380 / A;
-    picture.append(svg("line", { x1: 10, x2: 590, y1: Y(0), y2: Y(0), stroke: "var(--line)" }));
-    for (let a = 0; a < A; a++) {
-      bars.push(svg("rect", { x: 20 + a * step, width: step * 0.6, fill: "var(--a)", "fill-opacity": 0.55, style: "cursor:ns-resize" }));
-      shares.push(svg("text", { x: 20 + a * step + step * 0.3, y: 252, "font-size": 14 }));
-    }
-    const lines = [["max Q", "var(--ink)", ""], ["V, counting", "var(--b)", ""], ["V, uniform prior", "var(--a)", ""], ["max Q + η log A", "var(--b)", "4 4"]].map(([name, stroke, dash]) => ({
-      line: svg("line", { x1: 10, x2: 440, stroke, "stroke-width": 2.5, "stroke-dasharray": dash }), label: svg("text", { x: 450, "font-size": 13, style: "text-anchor:start" }, name),
-    }));
-    picture.append(...bars, ...shares, ...lines.flatMap(({ line, label }) => [line, label]));
-    x.picture.append(html("figure", {}, html("figcaption", {}, "Drag a bar, or use its slider. Under each bar: the probability of its action."), picture), numbers);
-    let held = -1;
-    const drag = (e) => {
-      const box = picture.getBoundingClientRect(), value = (130 - ((e.clientY - box.top) / box.height) * 260) / 48;
-      x.set(`q${held}`, Math.max(-2, Math.min(2, Math.round(value * 20) / 20)));
-    };
-    picture.addEventListener("pointerdown", (e) => {
-      const box = picture.getBoundingClientRect(), at = ((e.clientX - box.left) / box.width) * 600 - 20;
-      held = at >= 0 && at < 380 ? Math.floor(at / step) : -1;
-      if (held >= 0) { picture.setPointerCapture(e.pointerId); drag(e); }
+    const x = frame(host, state.title, state, onChange, redraw);
+    const change = (a, value) => x.set("values", state.values.map((q, i) => (i === a ? value : q)));
+    state.values.forEach((_, a) => x.slider(`Q of action ${a + 1}`, null, { min: -2, max: 2, step: 0.05, format: number, get: () => state.values[a], change: (value) => change(a, value) }));
+    x.slider("Temperature η", "temperature", { min: 0.01, max: 100, step: 0.05, log: true });
+    const picture = svg("svg", { role: "img" }), numbers = html("div", { class: "so-numbers" });
+    x.picture.append(html("p", { class: "so-caption" }, "Drag the top of a bar, or use its slider. Below: the probability of each action."), picture, numbers);
+    const unit = 38, zero = 118, ground = 262, Y = (v) => zero - unit * v, bars = state.values.map((_, a) => {
+      const hold = svg("rect", { class: "so-hold", fill: "transparent" }); // wider than the bar's end, for a finger
+      const drag = (e) => {
+        const box = picture.getBoundingClientRect(), value = (zero - ((e.clientY - box.top) / box.height) * 280) / unit;
+        change(a, Math.max(-2, Math.min(2, Math.round(value * 20) / 20)));
+      };
+      hold.addEventListener("pointerdown", (e) => { hold.setPointerCapture(e.pointerId); drag(e); });
+      hold.addEventListener("pointermove", (e) => { if (e.buttons) drag(e); });
+      return { bar: svg("rect", { fill: "var(--a)", "fill-opacity": 0.55 }), grip: svg("line", { stroke: "var(--a)", "stroke-width": 5, "stroke-linecap": "round" }), share: svg("rect", { fill: "var(--b)", "fill-opacity": 0.7 }), text: svg("text", { y: 272 }), hold };
     });
-    picture.addEventListener("pointermove", (e) => { if (held >= 0 && e.buttons) drag(e); });
-    picture.addEventListener("pointerup", () => { held = -1; });
-    picture.style.touchAction = "none";
+    const scale = [-2, -1, 0, 1, 2].map((v) => [svg("line", { x1: 24, y1: Y(v), y2: Y(v), stroke: "var(--line)", "stroke-width": v ? 0.5 : 1.5 }), svg("text", { x: 10, y: Y(v), "font-size": 12 }, number(v, 0))]);
+    const lines = [["max Q + η log A", "var(--b)", "4 4"], ["soft V (counting)", "var(--b)", ""], ["max Q", "var(--ink)", ""], ["soft V (uniform)", "var(--a)", ""]].map(([name, stroke, dash]) => ({
+      name, line: svg("line", { x1: 24, stroke, "stroke-width": 2.5, "stroke-dasharray": dash }), label: svg("text", { "font-size": 12.5, class: "so-left" }),
+    }));
+    picture.append(...scale.flat(), ...bars.flatMap((b) => [b.bar, b.grip, b.share, b.text]), ...lines.flatMap((l) => [l.line, l.label]), ...bars.map((b) => b.hold));
 
     function redraw() {
-      const eta = state.temperature, q = state.values, best = Math.max(...q), counting = eta * logSumExp(q.map((v) => v / eta)), uniform = counting - eta * Math.log(A);
+      const { values: q, temperature: eta } = state, W = x.width(), right = W - 118, step = (right - 24) / A;
+      const best = Math.max(...q), spread = eta * Math.log(A), counting = eta * logSumExp(q.map((v) => v / eta)), uniform = counting - spread;
       const policy = q.map((v) => Math.exp((v - counting) / eta)), entropy = -policy.reduce((sum, p) => sum + (p > 0 ? p * Math.log(p) : 0), 0);
-      q.forEach((v, a) => {
-        put(bars[a], { y: Math.min(Y(v), Y(0)), height: Math.abs(Y(v) - Y(0)) });
-        shares[a].textContent = policy[a] < 0.0005 ? "0.000" : policy[a].toFixed(3);
+      bars.forEach(({ bar, grip, share, text, hold }, a) => {
+        const left = 24 + (a + 0.2) * step, width = 0.6 * step, span = { y: Math.min(Y(q[a]), zero), height: Math.abs(Y(q[a]) - zero) };
+        put(bar, { x: left, width, ...span });
+        put(grip, { x1: left, x2: left + width, y1: Y(q[a]), y2: Y(q[a]) });
+        put(hold, { x: left - 0.2 * step, width: step, y: span.y - 14, height: span.height + 28 });
+        put(share, { x: left, width, y: ground - 50 * policy[a], height: 50 * policy[a] });
+        put(text, { x: left + width / 2, "font-size": Math.min(13, 0.32 * step) }).textContent = policy[a].toFixed(3);
       });
-      const levels = [best, counting, uniform, best + eta * Math.log(A)];
-      const order = levels.map((v, i) => [Y(v), i]).sort((a, b) => a[0] - b[0]);
-      let last = -20;
-      order.forEach(([, i]) => { // labels keep a line's distance
-        put(lines[i].line, { y1: Y(levels[i]), y2: Y(levels[i]) });
-        last = Math.max(Y(levels[i]), last + 16); lines[i].label.setAttribute("y", last);
+      scale.forEach(([line]) => line.setAttribute("x2", right));
+      const levels = [best + spread, counting, best, uniform], places = [];
+      levels.forEach((v, i) => { places[i] = Math.max(Y(Math.min(v, 2.9)), i ? places[i - 1] + 15 : 8); }); // from the top down, a line's distance apart
+      for (let i = 3, last = 205; i >= 0; i--) last = (places[i] = Math.min(places[i], last)) - 15; // and none below the scale
+      lines.forEach(({ name, line, label }, i) => {
+        put(line, { x2: right, y1: Y(levels[i]), y2: Y(levels[i]), visibility: Y(levels[i]) < 4 || Y(levels[i]) > 205 ? "hidden" : "visible" });
+        put(label, { x: right + 5, y: places[i] }).textContent = name + (Y(levels[i]) < 4 ? " ↑" : Y(levels[i]) > 205 ? " ↓" : "");
       });
-      picture.setAttribute("aria-label", `Q values ${q.map((v) => number(v)).join(", ")}; hard maximum ${number(best)}, soft maximum ${number(counting, 3)}.`);
-      numbers.replaceChildren(table(["", "value"], [["max Q (hard)", number(best, 4)], ["η log Σ exp(Q/η) (counting measure)", number(counting, 4)], ["its upper bound, max Q + η log A", number(levels[3], 4)], ["η log mean exp(Q/η) (uniform prior)", number(uniform, 4)], ["its lower bound, max Q − η log A", number(best - eta * Math.log(A), 4)], ["entropy of the policy (nats)", number(entropy, 4)]]));
+      put(picture, { viewBox: `0 0 ${W} 280`, "aria-label": `Q values ${q.map((v) => number(v)).join(", ")}; hard maximum ${number(best)}, soft maximum ${number(counting, 3)}.` });
+      numbers.replaceChildren(table(["", "value"], [["max Q (hard)", number(best, 4)], ["η log Σ exp(Q/η) (counting measure)", number(counting, 4)], ["its upper bound, max Q + η log A", number(levels[0], 4)], ["η log mean exp(Q/η) (uniform prior)", number(uniform, 4)], ["its lower bound, max Q − η log A", number(best - spread, 4)], ["entropy of the policy (nats)", number(entropy, 4)]]));
       x.say(`The policy puts ${policy.map((p) => p.toFixed(3)).join(", ")} on its actions; the soft maximum exceeds the hard one by ${number(counting - best, 3)}.`);
     }
     x.draw();
-    const update = x.api.update;
-    return { ...x.api, update(changes) { if (changes.values) changes.values.forEach((q, a) => { state[`q${a}`] = q; }); update(changes); } };
+    return x.api;
   }
 
   // == both lives ===================================================================================================================
 
   const EXPLORERS = { gridworld: gridworldExplorer, hmm: hmmExplorer, lottery: lotteryExplorer, backup: backupExplorer };
-  root.SoftOptimality = { gridworld, plan, evaluate, bentDynamics, logEvidence, hmm, logSumExp, optimisticMean, threshold, mount: (kind, host, config, onChange) => EXPLORERS[kind](host, config, onChange) };
+
+  SoftOptimality.mount = (kind, host, config, onChange) => {
+    let explorer = EXPLORERS[kind](host, config, onChange);
+    return {
+      destroy() { explorer.destroy(); },
+      update(changes) { // another number of days or actions has other controls
+        const { state } = explorer;
+        if (["observations", "values"].every((key) => !changes[key] || changes[key].length === state[key].length)) return explorer.update(changes);
+        explorer.destroy();
+        explorer = EXPLORERS[kind](host, { ...state, ...changes }, onChange);
+      },
+    };
+  };
 
   if (root.customElements) for (const kind of Object.keys(EXPLORERS)) {
     if (root.customElements.get(`so-${kind}`)) continue;
     root.customElements.define(`so-${kind}`, class extends HTMLElement {
-      connectedCallback() { this.explorer ||= EXPLORERS[kind](this, JSON.parse(this.dataset.config || "{}")); }
+      connectedCallback() { this.explorer ||= SoftOptimality.mount(kind, this, JSON.parse(this.dataset.config || "{}")); }
     });
   }
 })(typeof globalThis !== "undefined" ? globalThis : window);

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import textwrap
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -20,6 +22,12 @@ def _svg(width: float, height: float, parts: Iterable[str]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" role="img" '
         f'font-family="sans-serif" font-size="12" fill="{INK}">{"".join(parts)}</svg>'
     )
+
+
+def sentence(text: str) -> str:
+    """A text where there is nothing to draw."""
+    lines = textwrap.wrap(text, 70)
+    return _svg(480, 20 * len(lines) + 12, (f'<text x="4" y="{20 * i + 20}">{html.escape(line)}</text>' for i, line in enumerate(lines)))
 
 
 def _path(points: Iterable[tuple[float, float]], color: str, dash: str = "") -> str:
