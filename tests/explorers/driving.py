@@ -171,14 +171,15 @@ def check_gridworld(element: Locator, settings: dict[str, Any]) -> None:
             texts = picture.locator("text").all_text_contents()
             here = [texts[r * len(world.rows[0]) + c] for r, c in world.cells[~world.terminal]]
             agree(here, list(v[~world.terminal]), "values in the map", 0.01 * digits)
-    if explorer.show == "dynamics" and more and names == ["optimistic"] and steps and steps > 1:
-        action = NAMES.index(more[1]["head"][0].split()[0])
-        bent = so.condition_on_optimality(world, steps, eta, prior=UNIFORM).dynamics_at(0)[s, action]
-        for place, chances in list(more[1].items())[1:]:
-            row, column = (int(word) - 1 for word in place.replace("row ", "").replace("column ", "").split(", "))
-            s2 = world.state(row, column)
-            assert value(chances[0]) == pytest.approx(world.dense_transition()[s, action, s2], abs=0.0006)
-            assert value(chances[1]) == pytest.approx(bent[s2], abs=0.0006)
+    if explorer.show == "dynamics" and more and (steps or 0) > 1:
+        action, true = NAMES.index(more[1]["head"][0].split()[0]), world.dense_transition()[s]
+        bent = so.condition_on_optimality(world, steps, eta, prior=UNIFORM).dynamics_at(0)[s]
+        for name, landings in zip(names, more[1:]):
+            for place, chances in list(landings.items())[1:]:
+                row, column = (int(word) - 1 for word in place.replace("row ", "").replace("column ", "").split(", "))
+                s2 = world.state(row, column)
+                assert value(chances[0]) == pytest.approx(true[action, s2], abs=0.0006)
+                assert value(chances[1]) == pytest.approx((bent if name == "optimistic" else true)[action, s2], abs=0.0006)
 
 
 def outcome(world: so.worlds.Gridworld, policy: np.ndarray, steps: int | None) -> tuple[float, float, float]:

@@ -349,7 +349,7 @@
 
   const PLANNERS = { hard: "hard", soft: "soft (variational)", optimistic: "posterior (optimistic)" }, TITLES = { ...PLANNERS, yours: "your solver" };
   const BRUSHES = { look: "selects a cell", "#": "paints wall", X: "paints cliff", G: "paints goal", S: "paints start", ".": "paints floor" };
-  const LEGENDS = { policy: "shade: value; arrows: policy", values: "value of each cell", visits: "shade: visits; arrows: policy", dynamics: "true chance above, posterior’s in bold" };
+  const LEGENDS = { policy: "shade: value; arrows: policy", values: "value of each cell", visits: "shade: visits; arrows: policy", dynamics: "true chance above, the one it plans with in bold" };
   const GRID = {
     rows: ["........", "........", "........", "SXXXXXXG"], slip: 0.1, temperature: 0.5, time: "horizon", horizon: 60, discount: 0.95, planner: "optimistic", second: "none",
     show: "policy", action: "1", stepReward: -1, goalReward: 0, cliffReward: -50, selected: null, title: "Gridworld explorer", solver: false, solution: null,
@@ -372,7 +372,7 @@
     const horizon = x.slider("Horizon T", "horizon", { min: 1, max: 100, step: 1 }), discount = x.slider("Discount γ", "discount", { min: 0, max: 1, step: 0.01 });
     x.select("Planner", "planner", offered);
     x.select("Beside it", "second", { none: "nothing", ...offered });
-    x.select("Show", "show", { policy: "values and policy", values: "values as numbers", visits: "where the agent goes", dynamics: "what the posterior does to the dynamics" });
+    x.select("Show", "show", { policy: "values and policy", values: "values as numbers", visits: "where the agent goes", dynamics: "the dynamics it plans with" });
     const action = x.select("of the action", "action", { ...NAMES });
     x.select("A click", null, BRUSHES, (value) => { brush = value; maps.forEach(label); });
     const tools = html("div", { class: "so-tools" });
@@ -517,7 +517,7 @@
         text.setAttribute("font-size", Math.min(0.34, 1.6 / word.length)); // as large as fits
       });
       map.arrows.setAttribute("d", d);
-      if (show === "dynamics") landings(v).forEach(([s, p, b]) => {
+      if (show === "dynamics") landings(v, name).forEach(([s, p, b]) => {
         const [r, c] = world.cells[s], text = map.texts[r * map.width + c];
         text.replaceChildren(svg("tspan", { x: c + 0.5, dy: "-.5em" }, p), svg("tspan", { x: c + 0.5, dy: "1.2em", "font-weight": 700 }, b));
         text.setAttribute("font-size", 0.3);
@@ -530,14 +530,14 @@
       return `M${X} ${Y}L${at(x, y)}M${at(x - (right + down) * h, y - (down + right) * h)}L${at(x, y)}L${at(x - (right - down) * h, y - (down - right) * h)}`;
     }
 
-    /** Where the selected cell's action lands: [state, true chance, the chance that the posterior believes in]. */
-    function landings(v) {
+    /** Where the selected cell's action lands: [state, true chance, the chance that it plans with: the posterior bends it]. */
+    function landings(v, name) {
       const [r, c] = state.selected, s = world.index[r * world.width + c], finite = state.time === "horizon", sums = new Map();
       if (world.terminal[s]) return [];
       const after = finite ? v[1] || new Float64Array(world.S) : v[0], bent = bentDynamics(world, after, state.temperature, setting().gamma);
       for (let k = 0; k < 3; k++) {
         const i = s * 12 + state.action * 3 + k, [p, b] = sums.get(world.next[i]) || [0, 0];
-        sums.set(world.next[i], [p + world.chance[k], b + bent[i]]);
+        sums.set(world.next[i], [p + world.chance[k], b + (name === "optimistic" ? bent[i] : world.chance[k])]);
       }
       const text = (y) => (y === 0 ? "0" : y < 0.001 ? y.toExponential(0).replace("-", "−") : y.toFixed(3));
       return [...sums].filter(([, [p]]) => p > 0).map(([s2, [p, b]]) => [s2, text(p), text(b)]);
@@ -555,7 +555,7 @@
           ["V", ...plans.flatMap((p) => [number(p.v[0][s]), ""])],
           ["visits", ...results.flatMap((r) => [number(r.visits[s]), ""])],
         ]));
-        if (state.show === "dynamics") plans.forEach((p, i) => tables.push(table([`${NAMES[state.action]} lands on`, "true", titles[i]], landings(p.v).map(([s2, ...chances]) => [place(world.cells[s2]), ...chances]))));
+        if (state.show === "dynamics") plans.forEach((p, i) => tables.push(table([`${NAMES[state.action]} lands on`, "true", titles[i]], landings(p.v, names[i]).map(([s2, ...chances]) => [place(world.cells[s2]), ...chances]))));
       }
       numbers.replaceChildren(...tables);
       const best = plans[0].policy[0].subarray(s * 4, s * 4 + 4), a = best.indexOf(Math.max(...best)), capital = (text) => text[0].toUpperCase() + text.slice(1);
@@ -744,7 +744,7 @@
     picture.append(...scale.flat(), ...bars.flatMap((b) => [b.bar, b.grip, b.share, b.text]), ...lines.flatMap((l) => [l.line, l.label]), ...bars.map((b) => b.hold));
 
     function redraw() {
-      const { values: q, temperature: eta } = state, W = x.width(), right = W - 118, step = (right - 24) / A;
+      const { values: q, temperature: eta } = state, W = x.width(), right = W - 126, step = (right - 24) / A;
       const best = Math.max(...q), spread = eta * Math.log(A), counting = eta * logSumExp(q.map((v) => v / eta)), uniform = counting - spread;
       const policy = q.map((v) => Math.exp((v - counting) / eta)), entropy = -policy.reduce((sum, p) => sum + (p > 0 ? p * Math.log(p) : 0), 0);
       bars.forEach(({ bar, grip, share, text, hold }, a) => {
