@@ -58,14 +58,13 @@ def boltzmann_policy(q: Floats, temperature: float = 1.0, prior: Floats | None =
 def soft_choice(q: Floats, temperature: float, prior: Floats | None = None) -> tuple[Floats, Floats]:
     """`soft_v` and `boltzmann_policy` at once: they share their exponentials.  (S, A) -> (S,), (S, A)
 
-    The policy is normalised directly: at a cold temperature the rounding of V alone would be large once divided by η.  And when it is
-    so hot that all Q/η nearly agree, the sum is 1 plus very little, and its logarithm must not be computed by first adding the 1.
+    The best Q is subtracted before the division by η: at a cold temperature the rounding of Q/η would be large.  And when it is so hot
+    that all Q/η nearly agree, the sum is 1 plus very little, and its logarithm must not be computed by first adding the 1.
     """
-    scaled = q.T / temperature
-    if prior is not None:
-        scaled[prior.T == 0] = -np.inf
-    top = np.maximum(scaled.max(axis=0), LOWEST)
-    scaled -= top
+    allowed = q.T if prior is None else np.where(prior.T > 0, q.T, -np.inf)
+    best = np.maximum(allowed.max(axis=0), LOWEST)
+    scaled = allowed - best
+    scaled /= temperature
     if prior is not None and scaled.min() > -0.1:
         excess = np.expm1(scaled)
         weights, log_total = prior.T * (1 + excess), np.log1p((prior.T * excess).sum(axis=0))
@@ -76,7 +75,7 @@ def soft_choice(q: Floats, temperature: float, prior: Floats | None = None) -> t
             weights *= prior.T
         total = weights.sum(axis=0)
         log_total = log(total)
-    v = temperature * (log_total + top)
+    v = temperature * log_total + best
     return v, np.divide(weights, total, out=weights, where=total > 0).T
 
 
