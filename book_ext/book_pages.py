@@ -65,10 +65,21 @@ def size_images(app: Sphinx, pagename: str, templatename: str, context: dict[str
         context["body"] = re.sub(r'<img [^>]*src="[^"]*_images/(?P<name>[^"]+)"[^>]*>', sized, context["body"])
 
 
+def load_explorers(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+    """The explorers' scripts and their style, on the pages that have one."""
+    body = context.get("body", "")
+    if "<so-" in body:
+        app.add_css_file("explorers.css")  # within this event, for this page
+        app.add_js_file("explorers.js", defer="defer")
+        if "<so-learning" in body:
+            app.add_js_file("learning.js", defer="defer")
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(details, html=(visit_details, lambda writer, node: writer.body.append("</details>\n")))
     app.add_node(summary, html=(visit_summary, lambda writer, node: writer.body.append("</summary>\n")))
     app.connect("doctree-resolved", fold)
     app.connect("doctree-resolved", unique_ids)
     app.connect("html-page-context", size_images)
+    app.connect("html-page-context", load_explorers)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

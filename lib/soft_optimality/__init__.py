@@ -6,7 +6,7 @@ Floors, each importing only from those below: numerics; mdp, hmm; worlds, backup
 """
 
 from . import backups, plotting, worlds
-from .explorers import BackupExplorer, GridworldExplorer, HMMExplorer, LotteryExplorer
+from .explorers import BackupExplorer, GridworldExplorer, HMMExplorer, LearningExplorer, LotteryExplorer
 from .hmm import HMM
 from .mdp import MDP
 from .numerics import NotConverged
@@ -22,6 +22,7 @@ __all__ = [
     "BackupExplorer",
     "GridworldExplorer",
     "HMMExplorer",
+    "LearningExplorer",
     "LotteryExplorer",
     "NotConverged",
     "Plan",
