@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from math import isfinite
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import gymnasium
 import numpy as np
@@ -152,6 +152,23 @@ def finite_reward(reward: Any, step: int) -> float:
     if not isfinite(number):
         raise ValueError(f"reward = {reward}: not a finite number, from env at step {step}")
     return number
+
+
+class Step(NamedTuple):
+    """One step as it was taken; `log_ratio` is log b(a|s)/ρ(a|s) of the behaviour b that took it, in nats."""
+
+    state: int
+    action: int
+    reward: float
+    log_ratio: float
+
+
+class Path(NamedTuple):
+    """One to n steps in a row, the state they lead to, and whether the episode has ended there."""
+
+    steps: tuple[Step, ...]
+    after: int
+    ended: bool
 
 
 class Replay(Generic[T]):
