@@ -2,7 +2,7 @@
 
     import soft_optimality as so
 
-Floors, each importing only from those below: numerics; mdp, hmm; worlds, backups; planning, posterior, objectives; plotting.
+Floors, each importing only from those below: numerics; mdp, hmm; worlds, backups; planning, posterior, objectives; sampling, q_learning; plotting.
 """
 
 from . import backups, plotting, worlds
@@ -12,6 +12,7 @@ from .numerics import NotConverged
 from .objectives import elbo, expected_return, occupancy, posterior_kl
 from .planning import Plan, evaluate_policy, optimistic_value_iteration, soft_value_iteration, value_iteration
 from .posterior import Posterior, condition_on_optimality
+from .q_learning import soft_q_learning
 
 __version__ = "0.1.0"
 
@@ -30,6 +31,7 @@ __all__ = [
     "optimistic_value_iteration",
     "plotting",
     "posterior_kl",
+    "soft_q_learning",
     "soft_value_iteration",
     "value_iteration",
     "worlds",
