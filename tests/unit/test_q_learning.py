@@ -266,7 +266,7 @@ def test_frozen_lake_is_learned():
     env = gymnasium.make("FrozenLake-v1")
     table = so.worlds.from_gymnasium(env)
     best = so.value_iteration(table, horizon=100).v[0, 0]
-    learned = learn(env, 0.001, 60_000, prior=np.full(4, 0.25), discount=0.99, behavior=0.2, step_size=decaying(1.0, 100), replay=60_000, batch=2)
+    learned = learn(env, 0.001, 80_000, prior=np.full(4, 0.25), discount=0.99, behavior=0.3, step_size=decaying(0.8, 20), start=np.ones((16, 4)))
     reached = so.occupancy(table, learned.policy, 101)[-1, 15].sum()
     assert 0.74 < best < 0.75 and reached > 0.95 * best
     assert np.mean(play(env, learned.policy, 300, rng=np.random.default_rng(1))) == pytest.approx(reached, abs=4 * np.sqrt(0.2 / 300))
