@@ -129,8 +129,9 @@ def lake() -> dict[str, Any]:
 
 
 def goals() -> dict[str, Any]:
-    maze = so.worlds.gridworld(["......", ".##.#.", ".#..#.", "...#..", ".#....", ".#.#.G"])
-    world, marks = goal_world(so.MDP(maze.transition, np.zeros(maze.shape)), discount=0.95), [500, 1000, 2000, 4000, 8000, 15_000, 30_000]
+    maze = so.worlds.gridworld(["..#..", ".#...", "....#", ".#..G"])
+    world = goal_world(so.MDP(maze.transition, np.zeros(maze.shape), maze.initial), discount=0.95)
+    marks = [500, 1000, 2000, 4000, 8000, 15_000, 30_000]
     arrived = np.isin(np.arange(world.n_states), np.arange(len(world.goals)) * world.places + world.goals)
     found = {}
     for name, hindsight in (("plain", 0), ("hindsight", 4)):
