@@ -1,6 +1,8 @@
 """Soft Q-learning against the planner's exact answer, each of its arguments against what it promises, and what must never enter Q."""
 
+import json
 import warnings
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -103,6 +105,16 @@ def test_replay_keeps_the_last_and_refuses_what_it_does_not_have():
             with pytest.raises(ValueError, match="batch = 3: only 2 are stored"):
                 replay.sample(3, rng)
     assert len(replay) == 3 and {x for _ in range(50) for x in replay.sample(3, rng)} == {2, 3, 4}
+
+
+def test_one_update_is_the_equation():
+    """Q ← α (r + γ η log Σ ρ exp 0), from Q = 0; V is 0 after the last step."""
+    for prior, free in ((None, np.log(2)), ([0.5, 0.5], 0.0)):
+        learned = learn(still(), 0.7, 2, step_size=0.3, prior=prior)
+        first, second = learned.visits[0].argmax(), learned.visits[1].argmax()
+        assert learned.q[0, first] == pytest.approx(0.3 * ([1.0, 0.0][first] + 0.5 * 0.7 * free))
+        assert learned.q[1, second] == pytest.approx(0.3 * [2.0, 4.0][second])
+        assert (learned.q != 0).sum() <= 2 and learned.visits.sum() == 2
 
 
 # -- convergence --------------------------------------------------------------------------------------------------------------------
@@ -270,6 +282,17 @@ def test_frozen_lake_is_learned():
     reached = so.occupancy(table, learned.policy, 101)[-1, 15].sum()
     assert 0.74 < best < 0.75 and reached > 0.95 * best
     assert np.mean(play(env, learned.policy, 300, rng=np.random.default_rng(1))) == pytest.approx(reached, abs=4 * np.sqrt(0.2 / 300))
+
+
+def test_the_recorded_runs_are_what_this_code_records():
+    recorded = json.loads((Path(__file__).parents[2] / "benchmarks/recorded/tabular_q.json").read_text(encoding="utf-8"))
+    grid, setting = recorded["grid"], recorded["grid"]["settings"][0]
+    mdp = so.worlds.gridworld(grid["rows"], **grid["options"])
+    again = learn(mdp, grid["temperature"], grid["steps"][-1], 0, prior=np.full(4, 0.25), snapshots=grid["steps"])
+    np.testing.assert_allclose(again.snapshots, setting["q_seeds"][0], atol=0.006)
+    np.testing.assert_allclose(again.errors, setting["errors"][0], atol=6e-4)
+    lake = recorded["lake"]
+    assert min(run[-1] for run in lake["settings"]["soft"]["reached"]) > 0.95 * lake["best"]
 
 
 def test_mountain_car_is_learned_with_tiles():
