@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from .numerics import Floats, as_count, as_floats, as_number
 from .q_learning import BAR_DELAY, soft_choice, soft_max
-from .sampling import as_generator, discrete, draw, finite_reward, uniforms
+from .sampling import BadSample, as_generator, discrete, draw, finite_reward, uniforms
 
 Features: TypeAlias = Callable[[Any], ArrayLike]
 
@@ -117,8 +117,8 @@ def linear_soft_q_learning(
     features   φ: observation -> (n,) finite numbers, not all 0, such as TileFeatures or FourierFeatures
     epsilon    chance of a uniform action; otherwise the soft policy of the present Q acts
     start      (n, A) weights at the start; default 0
-    The rest as in `soft_q_learning`.  ValueError for arguments out of range, and for a reward or a feature that is not finite: a NaN
-    never enters the weights.  Off-policy bootstrapping from features has no proof of convergence: where it diverges, ValueError.
+    The rest as in `soft_q_learning`.  BadSample (a ValueError) for a reward or a feature that is not finite.  Off-policy
+    bootstrapping from features has no proof of convergence: where it diverges, ValueError.
     """
     eta, rate = as_number("temperature", temperature, 0.0), as_number("step_size", step_size, 0.0, 1.0, open_low=True)
     gamma, chance = as_number("discount", discount, 0.0, 1.0), as_number("epsilon", epsilon, 0.0, 1.0)
@@ -130,7 +130,13 @@ def linear_soft_q_learning(
     shape = len(here), actions
     weights = np.zeros(shape[::-1]) if start is None else as_floats("start", start, shape).T.copy()  # (A, n)
     random, over, length, total, taken = uniforms(rng), False, 0, 0.0, 0
-    ends, returns = [], []
+    ends: list[int] = []
+    returns: list[float] = []
+
+    def finish() -> LinearLearned:
+        episodes = np.array(ends, dtype=np.int64), np.array(returns, dtype=np.float64)
+        return LinearLearned(weights.T.copy(), features, eta, *episodes, taken, taken < steps)
+
     try:
         for t in tqdm(range(1, steps + 1), disable=not progress, delay=BAR_DELAY, unit="step", leave=False):
             if over:
@@ -152,15 +158,18 @@ def linear_soft_q_learning(
                 returns.append(total)
     except KeyboardInterrupt:
         warnings.warn(f"interrupted after {taken} of {steps} steps; what was learned is returned", stacklevel=2)
-    return LinearLearned(weights.T.copy(), features, eta, np.array(ends, dtype=np.int64), np.array(returns, dtype=np.float64), taken, taken < steps)
+    except BadSample as error:
+        error.learned = finish()
+        raise
+    return finish()
 
 
 def _features(features: Features, observation: Any, size: int | None) -> Floats:
-    """φ(s) (n,), checked."""
+    """φ(s) (n,); BadSample where it cannot be."""
     phi = np.asarray(features(observation), dtype=np.float64)
     square = float(phi @ phi) if phi.ndim == 1 else 0.0
     if not 0 < square < inf or (size is not None and len(phi) != size):
-        raise ValueError(f"features({observation}): must be ({size or 'n'},) finite numbers, not all 0")
+        raise BadSample(f"features({observation}): must be ({size or 'n'},) finite numbers, not all 0")
     return phi
 
 

@@ -28,7 +28,7 @@ from .mdp import MDP
 from .numerics import Floats, as_count, as_distributions, as_floats, as_number, reject
 from .numerics import log as log_array
 from .planning import policy_dynamics, reachable, soft_value_iteration, value_iteration
-from .sampling import Path, Replay, Step, as_generator, as_sampler, draw, uniforms
+from .sampling import BadSample, Path, Replay, Step, as_generator, as_sampler, draw, uniforms
 
 Row: TypeAlias = list[float]
 StepSize: TypeAlias = float | Callable[[int], float]
@@ -170,7 +170,8 @@ def soft_q_learning(
 
     With decaying steps and a behaviour that tries everything, Q converges to soft_value_iteration's (also with double or replay; n-step
     only on-policy; dueling couples the actions of a state, and has no such proof).  Ctrl-C returns what was learned, with a warning.
-    ValueError for arguments out of range, and for a reward that is not finite: a NaN never enters Q.
+    ValueError for arguments out of range.  BadSample (a ValueError) for a reward that is not finite: a NaN never enters Q, and what was
+    learned before it is the error's `learned`.
     """
     world, eta = as_sampler(mdp_or_env, as_generator(rng)), as_number("temperature", temperature, 0.0)
     mdp = mdp_or_env if isinstance(mdp_or_env, MDP) else None
@@ -194,8 +195,31 @@ def soft_q_learning(
     meet = learner.learn if stored is None else stored.add
 
     episode: list[Step] = []
-    ends, returns, record, state, taken = [], [], {}, -1, 0
+    ends: list[int] = []
+    returns: list[float] = []
+    record: dict[int, Floats] = {}
+    state, taken = -1, 0
     over = np.zeros(len(allowed), dtype=bool) if mdp is None else mdp.terminal.copy()
+
+    def finish() -> Learned:
+        q = record[taken] = learner.q()
+        kept = np.stack(list(record.values()))
+        return Learned(
+            q=q,
+            v=np.where(over, 0.0, hard_v(q) if eta == 0 else soft_v(q, eta, rho)),
+            policy=greedy_policy(q) if eta == 0 else boltzmann_policy(q, eta, rho),
+            visits=np.sum(learner.visits, axis=0),
+            snapshot_steps=np.array(list(record)),
+            snapshots=kept,
+            errors=None if answer is None else np.abs(kept[:, visitable] - answer[visitable]).max(axis=1, initial=0.0),
+            exact=answer,
+            episode_ends=np.array(ends, dtype=np.int64),
+            returns=np.array(returns, dtype=np.float64),
+            temperature=eta,
+            steps=taken,
+            interrupted=taken < steps,
+        )
+
     try:
         for t in tqdm(range(1, steps + 1), disable=not progress, delay=BAR_DELAY, unit="step", leave=False):
             if not episode:
@@ -225,23 +249,10 @@ def soft_q_learning(
                 record[t] = learner.q()
     except KeyboardInterrupt:
         warnings.warn(f"interrupted after {taken} of {steps} steps; what was learned is returned", stacklevel=2)
-    q = record[taken] = learner.q()
-    kept = np.stack(list(record.values()))
-    return Learned(
-        q=q,
-        v=np.where(over, 0.0, hard_v(q) if eta == 0 else soft_v(q, eta, rho)),
-        policy=greedy_policy(q) if eta == 0 else boltzmann_policy(q, eta, rho),
-        visits=np.sum(learner.visits, axis=0),
-        snapshot_steps=np.array(list(record)),
-        snapshots=kept,
-        errors=None if answer is None else np.abs(kept[:, visitable] - answer[visitable]).max(axis=1, initial=0.0),
-        exact=answer,
-        episode_ends=np.array(ends, dtype=np.int64),
-        returns=np.array(returns, dtype=np.float64),
-        temperature=eta,
-        steps=taken,
-        interrupted=taken < steps,
-    )
+    except BadSample as error:
+        error.learned = finish()
+        raise
+    return finish()
 
 
 class _Learner:

@@ -24,6 +24,12 @@ T = TypeVar("T")
 Sampler: TypeAlias = "MDPSampler | EnvSampler"
 
 
+class BadSample(ValueError):
+    """An environment answered with what no learner can use.  `learned` is what had been learned before it, where a learner raised it."""
+
+    learned: Any = None
+
+
 def as_generator(rng: Any) -> np.random.Generator:
     """rng, where it is a numpy.random.Generator; ValueError otherwise."""
     if not isinstance(rng, np.random.Generator):
@@ -108,7 +114,7 @@ class MDPSampler:
 class EnvSampler:
     """A Gymnasium environment with discrete states and actions as a source of samples; it is seeded once, from `rng`.
 
-    ValueError for other spaces, for a state outside its space, and for a reward that is NaN or infinite: it goes no further.
+    ValueError for other spaces; BadSample for a state outside its space, and for a reward that is NaN or infinite: it goes no further.
     """
 
     discount = None
@@ -135,7 +141,7 @@ class EnvSampler:
     def _seen(self, observation: Any) -> int:
         self.state = int(observation) - self._first_state
         if not 0 <= self.state < self.n_states:
-            raise ValueError(f"observation = {observation}: not in {self._env.observation_space}, from env at step {self._steps}")
+            raise BadSample(f"observation = {observation}: not in {self._env.observation_space}, from env at step {self._steps}")
         return self.state
 
 
@@ -147,10 +153,10 @@ def discrete(name: str, space: gymnasium.Space) -> tuple[int, int]:
 
 
 def finite_reward(reward: Any, step: int) -> float:
-    """The reward as a float; ValueError where it is NaN or infinite."""
+    """The reward as a float; BadSample where it is NaN or infinite."""
     number = float(reward)
     if not isfinite(number):
-        raise ValueError(f"reward = {reward}: not a finite number, from env at step {step}")
+        raise BadSample(f"reward = {reward}: not a finite number, from env at step {step}")
     return number
 
 

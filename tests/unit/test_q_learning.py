@@ -347,10 +347,12 @@ class Bad(gymnasium.Env):
 
 @pytest.mark.parametrize("reward", [np.nan, np.inf, -np.inf])
 def test_a_reward_that_is_not_finite_never_enters_q(reward):
-    with pytest.raises(ValueError, match=r"reward = -?(nan|inf): not a finite number, from env at step 51"):
+    with pytest.raises(ValueError, match=r"reward = -?(nan|inf): not a finite number, from env at step 51") as caught:
         learn(Bad(reward), discount=0.9)
-    with pytest.raises(ValueError, match="at step 51"):
+    assert caught.value.learned.steps == 50 and (caught.value.learned.q > 0).all() and caught.value.learned.interrupted
+    with pytest.raises(ValueError, match="at step 51") as caught:
         linear_soft_q_learning(Bad(reward), lambda s: np.eye(2)[s], steps=100, rng=np.random.default_rng(0))
+    assert caught.value.learned.steps == 50 and np.isfinite(caught.value.learned.weights).all()
 
 
 def test_an_interrupted_run_returns_what_it_learned():
