@@ -12,10 +12,10 @@ Rows of Q are plain lists here: on the few numbers of one row, Python's own arit
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import exp, inf, isfinite, log
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import gymnasium
 import numpy as np
@@ -183,13 +183,22 @@ def soft_q_learning(
     if batch > (1 if replay is None else as_count("replay", replay)):
         raise ValueError(f"batch = {batch}: {'needs a replay' if replay is None else f'a replay of {replay} never stores so many'}")
     rho, allowed = _prior(prior, eta, world.allowed)
-    learner = _Learner(allowed, rho, eta, _discount(discount, mdp), uniforms(rng))
-    learner.begin(start, copies=2 if double else 1)
-    learner.behave(behavior)
-    learner.step_size, learner.dueling = _step_size(step_size), bool(dueling)
-    learner.entropy = n_step_entropy
     if n_step_entropy not in ENTROPIES:
         raise ValueError(f"n_step_entropy = {n_step_entropy!r}: must be one of {', '.join(ENTROPIES)}")
+    learner = _Learner(
+        tables=[_start(start, allowed).tolist() for _ in range(2 if double else 1)],
+        visits=[np.zeros(allowed.shape, int).tolist() for _ in range(2 if double else 1)],
+        allowed=[np.flatnonzero(row).tolist() for row in allowed],
+        log_prior=[None] * len(allowed) if rho is None else log_array(rho).tolist(),
+        behavior=_behavior(behavior, allowed),
+        uniform=(allowed / allowed.sum(axis=1, keepdims=True)).tolist(),
+        temperature=eta,
+        discount=_discount(discount, mdp),
+        step_size=_step_size(step_size),
+        dueling=bool(dueling),
+        entropy=n_step_entropy,
+        random=uniforms(rng),
+    )
     answer, visitable = _exact(mdp, allowed, eta, rho, exact)
     stored: Replay[Path] | None = None if replay is None else Replay(replay)
     meet = learner.learn if stored is None else stored.add
@@ -255,42 +264,22 @@ def soft_q_learning(
     return finish()
 
 
+@dataclass
 class _Learner:
     """The table of Q (two where double), and how it acts, looks ahead and moves."""
 
     tables: list[list[Row]]
-    visits: list[list[list[int]]]
-    behavior: list[Row] | float
+    visits: list[list[list[int]]]  # updates of each pair, in each table
+    allowed: list[list[int]]  # the actions of each state
+    log_prior: list[Row | None]
+    behavior: list[Row] | float  # a fixed policy, or ε
+    uniform: list[Row]
+    temperature: float
+    discount: float
     step_size: Callable[[int], float]
     dueling: bool
     entropy: str
-
-    def __init__(self, allowed: NDArray[np.bool_], rho: Floats | None, temperature: float, discount: float, random: Any):
-        self.allowed, self.temperature, self.discount, self.random = allowed, temperature, discount, random
-        self.log_prior = [None] * len(allowed) if rho is None else log_array(rho).tolist()
-        self.uniform: list[Row] = (allowed / allowed.sum(axis=1, keepdims=True)).tolist()
-        self.siblings = [np.flatnonzero(row).tolist() for row in allowed]
-
-    def begin(self, start: ArrayLike | None, copies: int) -> None:
-        first = np.zeros(self.allowed.shape) if start is None else as_floats("start", start, self.allowed.shape)
-        wrong = self.allowed & ~np.isfinite(first)
-        if wrong.any():
-            where = np.argwhere(wrong)[0]
-            reject("start", where, first[tuple(where)], "must be finite where the action is allowed")
-        self.tables = [np.where(self.allowed, first, -inf).tolist() for _ in range(copies)]
-        self.visits = [np.zeros(first.shape, int).tolist() for _ in range(copies)]
-
-    def behave(self, behavior: ArrayLike | float) -> None:
-        """Take ε, or the rows of a fixed policy."""
-        if np.ndim(behavior) == 0:
-            self.behavior = as_number("behavior", behavior, 0.0, 1.0)
-            return
-        rows = as_distributions("behavior", behavior, self.allowed.shape)
-        wrong = (rows > 0) & ~self.allowed
-        if wrong.any():
-            where = np.argwhere(wrong)[0]
-            reject("behavior", where, rows[tuple(where)], "takes a forbidden action")
-        self.behavior = rows.tolist()
+    random: Iterator[float]
 
     def q(self) -> Floats:
         return np.mean(self.tables, axis=0)
@@ -300,7 +289,7 @@ class _Learner:
         rho, epsilon = self.log_prior[state], self.behavior
         if isinstance(epsilon, list):
             weights = epsilon[state]
-        elif epsilon == 1:
+        elif epsilon == 1:  # no need to look at Q
             weights = self.uniform[state]
         else:
             row = self.tables[0][state]
@@ -343,8 +332,8 @@ class _Learner:
             raise ValueError(f"Q[{s}, {a}] would become {own[s][a] + change}: it diverges")
         own[s][a] += change
         if self.dueling:
-            share = (1 - 1 / len(self.siblings[s])) / (2 - 1 / len(self.siblings[s]))
-            for b in self.siblings[s]:
+            share = (1 - 1 / len(self.allowed[s])) / (2 - 1 / len(self.allowed[s]))
+            for b in self.allowed[s]:
                 if b != a:
                     own[s][b] += share * change
 
@@ -372,6 +361,26 @@ def _prior(prior: ArrayLike | None, eta: float, allowed: NDArray[np.bool_]) -> t
     if len(stuck):
         raise ValueError(f"state {stuck[0]}: every action is forbidden, by a reward of -inf or a prior of 0")
     return rho, allowed
+
+
+def _start(start: ArrayLike | None, allowed: NDArray[np.bool_]) -> Floats:
+    """The first Q (S, A): -inf for what is forbidden."""
+    first = np.zeros(allowed.shape) if start is None else as_floats("start", start, allowed.shape)
+    wrong = np.argwhere(allowed & ~np.isfinite(first))
+    if len(wrong):
+        reject("start", wrong[0], first[tuple(wrong[0])], "must be finite where the action is allowed")
+    return np.where(allowed, first, -inf)
+
+
+def _behavior(behavior: ArrayLike | float, allowed: NDArray[np.bool_]) -> list[Row] | float:
+    """ε, or the rows of a fixed policy."""
+    if np.ndim(behavior) == 0:
+        return as_number("behavior", behavior, 0.0, 1.0)
+    rows = as_distributions("behavior", behavior, allowed.shape)
+    wrong = np.argwhere((rows > 0) & ~allowed)
+    if len(wrong):
+        reject("behavior", wrong[0], rows[tuple(wrong[0])], "takes a forbidden action")
+    return rows.tolist()
 
 
 def _step_size(step_size: StepSize | None) -> Callable[[int], float]:
