@@ -15,9 +15,8 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import exp, inf, isfinite, log
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import gymnasium
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
@@ -29,6 +28,9 @@ from .numerics import Floats, as_count, as_distributions, as_floats, as_number, 
 from .numerics import log as log_array
 from .planning import policy_dynamics, reachable, soft_value_iteration, value_iteration
 from .sampling import BadSample, Path, Replay, Step, as_generator, as_sampler, draw, uniforms
+
+if TYPE_CHECKING:
+    import gymnasium
 
 Row: TypeAlias = list[float]
 StepSize: TypeAlias = float | Callable[[int], float]

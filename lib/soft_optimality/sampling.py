@@ -11,14 +11,16 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from math import isfinite
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
 
-import gymnasium
 import numpy as np
 import scipy.sparse as sp
 
 from .mdp import MDP
 from .numerics import as_count
+
+if TYPE_CHECKING:
+    import gymnasium
 
 T = TypeVar("T")
 Sampler: TypeAlias = "MDPSampler | EnvSampler"
@@ -41,6 +43,8 @@ def as_sampler(mdp_or_env: Any, rng: np.random.Generator) -> Sampler:
     """The source of samples of an MDP or a Gymnasium environment; ValueError for anything else."""
     if isinstance(mdp_or_env, MDP):
         return MDPSampler(mdp_or_env, as_generator(rng))
+    import gymnasium  # only those who bring an environment wait for it
+
     if isinstance(mdp_or_env, gymnasium.Env):
         return EnvSampler(mdp_or_env, as_generator(rng))
     raise ValueError(f"mdp_or_env = {mdp_or_env!r}: must be an MDP or a gymnasium.Env")
@@ -147,7 +151,9 @@ class EnvSampler:
 
 def discrete(name: str, space: gymnasium.Space) -> tuple[int, int]:
     """How many values a Discrete space has, and the first of them; ValueError for another space."""
-    if not isinstance(space, gymnasium.spaces.Discrete):
+    from gymnasium.spaces import Discrete
+
+    if not isinstance(space, Discrete):
         raise ValueError(f"env.{name} = {space}: must be Discrete")
     return int(space.n), int(space.start)
 
