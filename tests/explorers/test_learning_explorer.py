@@ -91,6 +91,13 @@ def test_it_is_accessible_and_fits_a_telephone(browser: Browser, page_url: str, 
         )
 
 
+def test_it_is_alive_in_chapter_8(browser: Browser, book: str) -> None:
+    with opened(browser, f"{book}/08_soft_q_learning.html") as (page, troubles):
+        element = page.locator("so-learning")
+        check(element, "soft", "soft_own", len(RECORD["steps"]) - 1, "errors", "mean", (1, 2))
+        assert troubles == []
+
+
 def test_bad_settings_are_refused_by_name() -> None:
     with pytest.raises(ValueError, match="record: has no"):
         so.LearningExplorer({})
