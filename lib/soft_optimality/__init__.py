@@ -2,7 +2,8 @@
 
     import soft_optimality as so
 
-Floors, each importing only from those below: numerics; mdp, hmm; worlds, backups; planning, posterior, objectives; plotting, explorers.
+Floors, each importing only from those below: numerics; mdp, hmm; worlds, backups; planning, posterior, objectives; the learners
+(sampling, q_learning, hindsight, linear_q, policy_gradient, actor_critic, sac); plotting, explorers.
 """
 
 from . import backups, plotting, worlds
@@ -13,6 +14,7 @@ from .numerics import NotConverged
 from .objectives import elbo, expected_return, occupancy, posterior_kl
 from .planning import Plan, evaluate_policy, optimistic_value_iteration, soft_value_iteration, value_iteration
 from .posterior import Posterior, condition_on_optimality
+from .q_learning import soft_q_learning
 
 __version__ = "0.1.0"
 
@@ -36,6 +38,7 @@ __all__ = [
     "optimistic_value_iteration",
     "plotting",
     "posterior_kl",
+    "soft_q_learning",
     "soft_value_iteration",
     "value_iteration",
     "worlds",
