@@ -63,7 +63,8 @@ def value_iteration(
     tolerance bounds ‖V − V*‖∞, down to the rounding of float64.  γ = 1 without a horizon needs a terminal state within reach of
     every state.  Raises NotConverged where the tolerance is not reached, ValueError for arguments out of range.
     """
-    planner = _Planner(mdp, lambda v: expected_q(mdp, v), hard_v, lambda q: (hard_v(q), greedy_policy(q)))
+    greedy = greedy_policy if horizon is not None or mdp.discount < 1 else lambda q: _greedy_that_ends(mdp, q)
+    planner = _Planner(mdp, lambda v: expected_q(mdp, v), hard_v, lambda q: (hard_v(q), greedy(q)))
     return _plan(planner, horizon, tolerance, method, max_iterations)
 
 
@@ -275,6 +276,28 @@ def _backward(planner: _Planner, horizon: int) -> Plan:
             after[mdp.terminal] = 0.0
         q[t], v[t], policy[t] = here.T, after, choice.T
     return Plan(q.swapaxes(1, 2), v, planner.settled(policy.swapaxes(1, 2), v), horizon, 0.0)
+
+
+def _greedy_that_ends(mdp: MDP, q: Floats) -> Floats:
+    """The greedy policy; where it would go round for ever among equals, one of the equals that leads on instead.
+
+    Where nothing is discounted and going on costs nothing, all actions of a loop may be as good as the way out of it, while the loop
+    itself earns nothing.
+    """
+    policy = greedy_policy(q)
+    if _always_ends(mdp, policy_dynamics(mdp, policy)):
+        return policy
+    best = hard_v(q)
+    slack = 1e-11 * np.abs(np.where(np.isfinite(best), best, 0.0)).max()
+    equals, ends = best - slack <= q.T, mdp.terminal
+    while True:  # one step further from the end in each round
+        leads_on = equals & ((mdp.operator @ ends.astype(float)).reshape(equals.shape) > 0)
+        new = leads_on.any(axis=0) & ~ends
+        if not new.any():
+            return policy
+        policy[new] = 0.0
+        policy[new, leads_on.argmax(axis=0)[new]] = 1.0
+        ends = ends | new
 
 
 def _fixed_point(planner: _Planner, tolerance: float, method: str, limit: int | None) -> Plan:
