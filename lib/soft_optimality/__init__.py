@@ -13,6 +13,7 @@ from .mdp import MDP
 from .numerics import NotConverged
 from .objectives import elbo, expected_return, occupancy, posterior_kl
 from .planning import Plan, evaluate_policy, optimistic_value_iteration, soft_value_iteration, value_iteration
+from .policy_gradient import soft_policy_gradient
 from .posterior import Posterior, condition_on_optimality
 from .q_learning import soft_q_learning
 
@@ -38,6 +39,7 @@ __all__ = [
     "optimistic_value_iteration",
     "plotting",
     "posterior_kl",
+    "soft_policy_gradient",
     "soft_q_learning",
     "soft_value_iteration",
     "value_iteration",
