@@ -2,8 +2,13 @@
 
     import soft_optimality as so
 
-Floors, each importing only from those below: numerics; mdp, hmm; worlds, backups; planning, posterior, objectives; plotting.
+Floors, each importing only from those below: numerics; mdp, hmm; worlds, backups; planning, posterior, objectives;
+sampling, actor_critic, sac; plotting.
+What learns from an environment is imported when it is first asked for: Gymnasium takes its time.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from . import backups, plotting, worlds
 from .hmm import HMM
@@ -13,11 +18,16 @@ from .objectives import elbo, expected_return, occupancy, posterior_kl
 from .planning import Plan, evaluate_policy, optimistic_value_iteration, soft_value_iteration, value_iteration
 from .posterior import Posterior, condition_on_optimality
 
+if TYPE_CHECKING:
+    from .actor_critic import soft_actor_critic, soft_policy_iteration
+    from .sac import SAC
+
 __version__ = "0.1.0"
 
 __all__ = [
     "HMM",
     "MDP",
+    "SAC",
     "NotConverged",
     "Plan",
     "Posterior",
@@ -30,7 +40,17 @@ __all__ = [
     "optimistic_value_iteration",
     "plotting",
     "posterior_kl",
+    "soft_actor_critic",
+    "soft_policy_iteration",
     "soft_value_iteration",
     "value_iteration",
     "worlds",
 ]
+
+_LATE = {"SAC": "sac", "soft_actor_critic": "actor_critic", "soft_policy_iteration": "actor_critic"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_LATE[name]}", __name__), name)
