@@ -1,7 +1,10 @@
 """Soft policy iteration against the planner, and tabular soft actor–critic against the exact soft optimum and on the real FrozenLake."""
 
+import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -226,3 +229,14 @@ def test_importing_the_package_does_not_import_gymnasium():
     assert so.soft_actor_critic is actor_critic.soft_actor_critic
     with pytest.raises(AttributeError, match="no attribute 'soft_actor'"):
         so.soft_actor  # noqa: B018
+
+
+def test_the_animation_shows_the_recorded_angles_and_stands_still_until_asked():
+    recorded = json.loads((Path(__file__).parents[2] / "benchmarks/recorded/pendulum_rollouts.json").read_text(encoding="utf-8"))
+    assert [r["steps"] for r in recorded["rollouts"]] == [1000, 3000, 10_000] and recorded["rollouts"][-1]["return"] > -200
+    angles = recorded["rollouts"][-1]["angles"]
+    html = so.plotting.PendulumAnimation({"<a>": angles}, seconds=10, alt="it swings")._repr_html_()
+    turns = re.search(r"@keyframes pendulum0{(.*?}})", html).group(1)
+    np.testing.assert_allclose([-float(x) for x in re.findall(r"rotate\((-?\d+)deg", turns)], np.degrees(angles), atol=0.51)
+    assert html.count("animation:") == html.count("input:checked~svg .arm0{animation:") == 1
+    assert "&lt;a&gt;" in html and "<a>" not in html and 'aria-label="it swings"' in html and "<script" not in html
