@@ -47,7 +47,12 @@ def read(root: Path, name: str) -> dict[str, Any]:
 # -- the mark beside an equation ------------------------------------------------------------------------------------------------------
 
 
-WORDS = {"error": "worst error below {}", "violation": "violated by less than {}", "order": "order right to {}", "coverage": "interval off by less than {}"}
+WORDS = {
+    "error": "worst error below {}",
+    "violation": "violated by less than {}",
+    "order": "order right to {}",
+    "coverage": "interval off by less than {}",
+}
 
 
 def found(row: dict[str, Any]) -> list[str]:

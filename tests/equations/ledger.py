@@ -62,6 +62,10 @@ class Tally:
             self.cases, self.case = self.cases + 1, repr(case)
             yield case
 
+    def skip(self) -> None:
+        """This one is no case after all."""
+        self.cases -= 1
+
     def equal(self, left: Any, right: Any, tolerance: float = 1e-9, what: str = "the two sides") -> None:
         """Infinities must agree exactly, all else to the tolerance; NaN is never right."""
         left, right = np.broadcast_arrays(np.asarray(left, float), np.asarray(right, float))

@@ -6,7 +6,7 @@ import soft_optimality as so
 from ledger import equation
 from random_worlds import chains, conditional, hidden_paths, kl, log, log_marginal, lse
 
-CHAINS = "random hidden Markov models"
+CHAINS = "random HMMs"
 
 
 def belief(chain, t: int, *, steps: int, seen: int) -> np.ndarray:
