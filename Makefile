@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 export SOFT_OPTIMALITY_STATIC := 1
 export PYTHONHASHSEED := 0
 
-.PHONY: help book html serve test lint ledger notebooks clean
+.PHONY: help book html serve test lint ledger mutants notebooks clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -48,6 +48,9 @@ test: lint html  ## everything that is checked
 
 ledger: $(VENV)/test.stamp  ## verify every equation and write what was found to the ledger
 	LEDGER=write $(BIN)/python -m pytest -n auto --dist=load -q -m equation tests/equations
+
+mutants: $(VENV)/test.stamp  ## break the library on purpose, many times, and see whether the ledger notices (some minutes)
+	$(BIN)/python -c 'import sys; sys.path[:0] = ["tests/equations", "book_ext"]; import mutants; mutants.main()'
 
 NOTEBOOKS ?= $(sort $(wildcard chapters/*.ipynb))
 notebooks: $(VENV)/book.stamp  ## execute the chapters and store their outputs (NOTEBOOKS=chapters/04_optimism.ipynb: only that one)

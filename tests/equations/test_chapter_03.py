@@ -45,7 +45,9 @@ def numbers(world: World) -> np.ndarray:
 def test_optimistic_q(tally):
     for world in tally.over(worlds(1000, **ANY)):
         v = values(world)
-        tally.equal(look_ahead(world, v), so.backups.optimistic_q(world.mdp, v, world.eta))
+        for eta in (2 * world.eta, world.eta):  # one world at two temperatures
+            world.eta = eta
+            tally.equal(look_ahead(world, v), so.backups.optimistic_q(world.mdp, v, world.eta))
     for world in tally.over(worlds(300)):
         plan = so.optimistic_value_iteration(world.mdp, world.eta, prior=world.prior, horizon=world.horizon)
         tally.equal(messages(world)[0] * world.eta, plan.q, what="η log β(s,a) and Q")

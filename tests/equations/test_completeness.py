@@ -6,7 +6,9 @@ from collections import Counter
 import pytest
 
 import ledger
+import mutants
 from book_ledger import DEFINITIONS
+from mutants import MUTANTS, Mutant
 
 BOOK, TESTS, ROWS = ledger.equations(), ledger.tests(), ledger.stored()
 KNOWN = [pytest.param(test, mark, id=mark.kwargs["label"]) for test, mark in TESTS if mark.kwargs["label"] in BOOK]
@@ -55,3 +57,22 @@ def test_the_equation_is_the_one_that_its_test_was_written_for(test: str, mark: 
 def test_the_ledger_is_in_the_order_of_the_book() -> None:
     assert list(ROWS) == [label for label in BOOK if label in ROWS]
     assert ledger.STORED.read_text("utf8") == json.dumps(ROWS, indent=1, ensure_ascii=False) + "\n"
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.function}: {mutant.what}")
+def test_each_mutant_still_breaks_something(mutant: Mutant) -> None:
+    """Its old text is in its function, once, and the new one is Python."""
+    compile(mutant.source()[1], mutant.function, "exec")
+
+
+def test_the_table_of_mutants_is_that_of_the_present_list() -> None:
+    table = json.loads(mutants.STORED.read_text("utf8"))["mutants"]
+    mine = [(f"soft_optimality.{mutant.function}", mutant.what, mutant.why) for mutant in MUTANTS]
+    assert [(row["function"], row["what"], row["why"]) for row in table] == mine, "the list of mutants has changed: run `make mutants`"
+
+
+def test_the_ledger_notices_nearly_every_mutant_and_the_rest_is_explained() -> None:
+    table = json.loads(mutants.STORED.read_text("utf8"))["mutants"]
+    caught = [row for row in table if row["caught_by"]]
+    assert len(table) >= 60 and len(caught) >= 0.95 * len(table)
+    assert [row["what"] for row in table if not row["caught_by"] and not row["why"]] == []
