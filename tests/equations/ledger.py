@@ -167,10 +167,16 @@ def equations() -> dict[str, str]:
     return found
 
 
+def files(*, inside: bool = True) -> list[Path]:
+    """The test files of the chapters that are in the book; with inside=False those of chapters that are not (yet)."""
+    chapters = {name.split("/")[-1][:2] for name in contents()}
+    return [file for file in sorted(Path(__file__).parent.glob("test_chapter_*.py")) if (file.stem[-2:] in chapters) == inside]
+
+
 def tests() -> list[tuple[str, pytest.Mark]]:
     """(tests/equations/file.py::name, mark) of each test that verifies an equation, without running any."""
     found = []
-    for file in sorted(Path(__file__).parent.glob("test_chapter_*.py")):
+    for file in files():
         for name, function in inspect.getmembers(importlib.import_module(file.stem), inspect.isfunction):
             marks = [mark for mark in getattr(function, "pytestmark", []) if mark.name == "equation"]
             found += [(f"{file.relative_to(ROOT).as_posix()}::{name}", mark) for mark in marks]

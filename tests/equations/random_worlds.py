@@ -246,8 +246,8 @@ class Chain:
 
 
 def _rows(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> np.ndarray:
-    if kind == "extreme":  # probabilities down to about 1e-200
-        logs = rng.normal(size=shape) * 100
+    if kind == "extreme":  # probabilities down to the smallest float
+        logs = rng.normal(size=shape) * 200
         weights = np.exp(logs - logs.max(axis=-1, keepdims=True))
     else:
         weights = rng.gamma(1.0, size=shape)
