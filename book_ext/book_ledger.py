@@ -47,22 +47,18 @@ def read(root: Path, name: str) -> dict[str, Any]:
 # -- the mark beside an equation ------------------------------------------------------------------------------------------------------
 
 
-WORDS = {
-    "error": "worst error below {}",
-    "violation": "violated by less than {}",
-    "order": "order right to {}",
-    "coverage": "interval off by less than {}",
-}
+WORDS = {"error": "worst error below {}", "violation": "violated by less than {}", "order": "order right to {}"}
 
 
-def found(row: dict[str, Any]) -> list[str]:
-    """What a row found, in words, the error first: "worst error below 1e-13"; its hyphen does not break."""
-    return [words.format(row["worst"][name].replace("-", "\u2011")) for name, words in WORDS.items() if name in row["worst"]]
+def bound(value: str) -> str:
+    """1e-13 with a hyphen that does not break."""
+    return value.replace("-", "\u2011")
 
 
 def summary(row: dict[str, Any]) -> str:
     """1,000 random worlds, worst error below 1e-13"""
-    return f"{row['cases']:,} {row['over']}, {found(row)[0]}"
+    name = next(name for name in WORDS if name in row["worst"])
+    return f"{row['cases']:,} {row['over']}, {WORDS[name].format(bound(row['worst'][name]))}"
 
 
 def mark_equations(app: Sphinx, doctree: nodes.document, docname: str) -> None:
@@ -102,14 +98,13 @@ class LedgerTable(SphinxDirective):
                 [pending_xref("", nodes.literal("", label), refdomain="math", reftype="eq", reftarget=label, refdoc=self.env.docname)],
                 [nodes.Text(row["claim"])],
                 [nodes.Text(f"{row['cases']:,} {row['over']}")],
-                [nodes.Text("; ".join(found(row)))],
-                join(places.link(name) for name in row["functions"]),
-                places.link(row["test"], "test"),
+                [nodes.Text("; ".join(f"{name} within {bound(value)}" for name, value in row["worst"].items()))],
+                [*join(places.link(name) for name in row["functions"]), nodes.Text("; "), *places.link(row["test"], "test")],
             ]
             for label, row in read(Path(self.env.srcdir), "ledger.json").items()
         ]
         ids = [f"ledger-{label}" for label in read(Path(self.env.srcdir), "ledger.json")]
-        return [table(["Equation", "Claim", "Cases", "Found", "Code", "Test"], rows, ids)]
+        return [table(["Equation", "Claim", "Cases", "Found", "Code"], rows, ids)]
 
 
 class MutantTable(SphinxDirective):
@@ -148,7 +143,7 @@ def table(head: list[str], rows: list[list[list[nodes.Node]]], ids: list[str]) -
         row["ids"] = [name]
     columns = [nodes.colspec(colwidth=1) for _ in head]
     group = nodes.tgroup("", *columns, nodes.thead("", row_of([[nodes.Text(word)] for word in head])), body, cols=len(head))
-    return nodes.table("", group, classes=["sortable"])
+    return nodes.table("", group, classes=["sortable", "colwidths-auto"])
 
 
 # -- the code ---------------------------------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def equation(label: str, tex: str, claim: str, *functions: Callable[..., Any] | 
 
 def agreed(x: float) -> str:
     """A bound on an error that is the same on every machine: rounding differs between them, so a factor 3 is left, then the next power of 10."""
-    return f"1e{math.ceil(math.log10(max(3 * x, 1e-15)) - 1e-9):+03d}"
+    return f"{10.0 ** math.ceil(math.log10(max(3 * x, 1e-15)) - 1e-9):g}"
 
 
 def agrees(fresh: str, stored: str) -> bool:
