@@ -167,10 +167,14 @@ def equations() -> dict[str, str]:
     return found
 
 
+def chapters() -> set[str]:
+    """The numbers of the chapters that are in the book, as in their files' names."""
+    return {name.split("/")[-1][:2] for name in contents()}
+
+
 def files(*, inside: bool = True) -> list[Path]:
     """The test files of the chapters that are in the book; with inside=False those of chapters that are not (yet)."""
-    chapters = {name.split("/")[-1][:2] for name in contents()}
-    return [file for file in sorted(Path(__file__).parent.glob("test_chapter_*.py")) if (file.stem[-2:] in chapters) == inside]
+    return [file for file in sorted(Path(__file__).parent.glob("test_chapter_*.py")) if (file.stem[-2:] in chapters()) == inside]
 
 
 def tests() -> list[tuple[str, pytest.Mark]]:

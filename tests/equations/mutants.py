@@ -1,6 +1,7 @@
 """Does the ledger notice?  Each line below breaks one function of the library the way a hand might, and the equations' tests are run on it.
 
-    make mutants        tries all of them and writes chapters/appendix/mutants.json; some minutes
+    make mutants          tries all of them and writes chapters/appendix/mutants.json; some minutes
+    make mutants NEW=1    tries those that are not in that table yet
 
 A mutant is caught if some equation's test fails. It is tried on a few of the cases first: they are the first of the whole, so what fails there fails
 in the whole. Only what survives that is tried on all.
@@ -245,6 +246,39 @@ MUTANTS = [
 ]
 
 
+# Mutants of what a later chapter brings, tried once it is in the book.
+LATER = {
+    "08": [
+        Mutant("q_learning.soft_max", "temperature missing before the logarithm", "top + temperature * log", "top + log"),
+        Mutant("q_learning.soft_max", "prior missing", "if log_prior is not None:", "if False:"),
+        Mutant("q_learning.soft_max", "max for soft max", "if temperature == 0:", "if temperature >= 0:"),
+        Mutant("q_learning._Learner.target", "discount missing", "weight *= self.discount", "weight *= 1.0"),
+        Mutant("q_learning._Learner.target", "looks ahead at the end too", "if path.ended:", "if False:"),
+        Mutant("q_learning._Learner.target", "the value of the state before", "s = path.after", "s = path.steps[-1].state"),
+        Mutant("q_learning._Learner.learn", "the target alone, not the difference", "own, other) - own[s][a]", "own, other)"),
+        Mutant("q_learning._Learner.learn", "step size missing", "change = rate * (", "change = ("),
+        Mutant("linear_q.linear_soft_q_learning", "features missing from the step", "* here\n", "* (here != 0)\n"),
+        Mutant("linear_q.linear_soft_q_learning", "discount missing", "paid + gamma * ahead", "paid + ahead"),
+        Mutant("linear_q.linear_soft_q_learning", "looks ahead at the end too", "0.0 if terminated else soft_max", "0.0 if False else soft_max"),
+    ],
+    "10": [
+        Mutant("sac.squashed_gaussian", "the slope of tanh missing from the density", "+ log_slope(u)", ""),
+        Mutant("sac.squashed_gaussian", "sign of the slope of tanh", "+ log_slope(u)", "- log_slope(u)"),
+        Mutant("sac.squashed_gaussian", "the actions' scale missing", "+ log_scale)", ")"),
+        Mutant("sac.squashed_gaussian", "log σ missing", "+ log_std +", "+"),
+        Mutant("sac.squashed_gaussian", "log 2π counted once, not in each dimension", "d * HALF_LOG_2PI", "HALF_LOG_2PI"),
+        Mutant("sac.temperature_gradient", "sign of the target", "+ target_entropy", "- target_entropy"),
+        Mutant("sac.temperature_gradient", "sign of the gradient", "return -(", "return ("),
+    ],
+}
+MUTANTS += [mutant for chapter, more in LATER.items() if chapter in ledger.chapters() for mutant in more]
+
+
+def stored() -> list[dict[str, Any]]:
+    """The table of the last run."""
+    return json.loads(STORED.read_text("utf8"))["mutants"] if STORED.exists() else []
+
+
 def run(mutant: Mutant) -> dict[str, Any]:
     """Which equation's test notices: first on a few of the cases, then on all."""
     file, text = mutant.source()
@@ -280,8 +314,11 @@ def first_failure(library: str) -> str | None:
 def main() -> None:
     signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError("took too long")))
     # a process for each, forked from this one, which has imported all that takes time
+    known = {(row["function"], row["what"]): row for row in stored()} if os.environ.get("NEW") else {}
+    names = [(f"soft_optimality.{mutant.function}", mutant.what) for mutant in MUTANTS]
     with multiprocessing.get_context("fork").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
-        results = pool.map(run, MUTANTS, chunksize=1)
+        tried = iter(pool.map(run, [mutant for mutant, name in zip(MUTANTS, names, strict=True) if name not in known], chunksize=1))
+    results = [known[name] if name in known else next(tried) for name in names]
     STORED.write_text(json.dumps({"mutants": results}, indent=1, ensure_ascii=False) + "\n", "utf8")
     survivors = [f"{mutant['function']}: {mutant['what']}" for mutant in results if not mutant["caught_by"]]
     print(f"{len(results) - len(survivors)} of {len(results)} caught", *survivors, sep="\n  survived: ")

@@ -1,6 +1,8 @@
 """Chapter 8: one update from samples, against the model that the samples come from."""
 
+import gymnasium
 import numpy as np
+from soft_optimality.linear_q import linear_soft_q_learning
 from soft_optimality.q_learning import soft_q_learning
 
 import soft_optimality as so
@@ -28,11 +30,31 @@ def targets(world: World, q: np.ndarray) -> np.ndarray:
     return world.r + world.mdp.discount * v
 
 
+class Sampled(gymnasium.Env):
+    """A world as an environment that shows features of its states and remembers what happened."""
+
+    def __init__(self, world: World):
+        self.world, self.action_space = world, gymnasium.spaces.Discrete(world.p.shape[1])
+        self.observation_space = gymnasium.spaces.Discrete(len(world.p))
+
+    def reset(self, *, seed=None, options=None):
+        live = np.where(self.world.live, self.world.initial, 0.0)
+        self.state = int(self.world.rng.choice(len(live), p=live / live.sum()))
+        return self.state, {}
+
+    def step(self, action):
+        after = int(self.world.rng.choice(len(self.world.p), p=self.world.p[self.state, action]))
+        self.seen = self.state, int(action), after
+        self.state = after
+        return after, float(self.world.r[self.seen]), bool(self.world.terminal[after]), False, {}
+
+
 @equation(
     "sql-update",
-    "",
+    "723e8304",
     "One step moves Q(s,a) by α towards r + γV(s'); soft value iteration's Q is where the expected move is 0.",
     soft_q_learning,
+    linear_soft_q_learning,
     so.soft_value_iteration,
 )
 def test_sql_update(tally):
@@ -50,6 +72,18 @@ def test_sql_update(tally):
         exact = so.soft_value_iteration(world.mdp, world.eta, prior=world.prior, tolerance=1e-11).q
         expected = (world.p * np.where(world.p > 0, targets(world, exact), 0.0)).sum(axis=2)
         tally.equal(expected[world.live], exact[world.live], what="the expected target at Q* and Q*")
+    # with features: all weights of the action move, along the features
+    for world in tally.over(filter(able, worlds(300, **WORLDS | {"forbid": False}))):
+        env, features, rate = Sampled(world), world.rng.normal(size=(len(world.p), 4)), float(world.rng.uniform(0.05, 1.0))
+        start = world.rng.normal(size=(4, world.p.shape[1]))
+        options = {"steps": 1, "rng": world.rng, "discount": world.mdp.discount, "epsilon": 1.0, "step_size": rate, "start": start}
+        after = linear_soft_q_learning(env, features.__getitem__, world.eta, progress=False, **options).weights
+        s, a, landed = env.seen
+        v = 0.0 if world.terminal[landed] else world.eta * lse(features[landed] @ start / world.eta)
+        delta = world.r[s, a, landed] + world.mdp.discount * v - features[s] @ start[:, a]
+        mine = start.copy()
+        mine[:, a] += rate / (features[s] @ features[s]) * delta * features[s]  # the library's α is divided by ‖φ‖²
+        tally.equal(mine, after)
     # where nothing is random the whole table finds Q*, from anywhere
     for world in tally.over(filter(able, worlds(60, **WORLDS | {"support": "one", "forbid": False, "terminals": False}))):
         exact = so.soft_value_iteration(world.mdp, world.eta, prior=world.prior, tolerance=1e-11).q
