@@ -322,3 +322,7 @@ def main() -> None:
     STORED.write_text(json.dumps({"mutants": results}, indent=1, ensure_ascii=False) + "\n", "utf8")
     survivors = [f"{mutant['function']}: {mutant['what']}" for mutant in results if not mutant["caught_by"]]
     print(f"{len(results) - len(survivors)} of {len(results)} caught", *survivors, sep="\n  survived: ")
+
+
+if __name__ == "__main__":
+    main()

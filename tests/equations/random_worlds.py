@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.special import logsumexp
 
 import soft_optimality as so
 
@@ -25,10 +24,13 @@ def log(x: np.ndarray | float) -> np.ndarray:
         return np.log(x)
 
 
-def lse(x: np.ndarray, axis: int | tuple[int, ...] | None = None, **kwargs) -> np.ndarray:
-    """SciPy's log-sum-exp: -inf for nothing, without a warning."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return logsumexp(x, axis=axis, **kwargs) if np.size(x) else np.float64(-np.inf)
+def lse(x: np.ndarray, axis: int | None = None, keepdims: bool = False, b: np.ndarray | float = 1.0) -> np.ndarray:
+    """log Σ b exp(x), shifted by the largest x that counts; -inf where nothing does."""
+    if np.size(x) == 0:
+        return np.float64(-np.inf)
+    top = np.maximum(np.where(np.asarray(b) > 0, x, -np.inf).max(axis=axis, keepdims=True), np.finfo(float).min)
+    total = log((b * np.exp(np.minimum(x - top, 0.0))).sum(axis=axis, keepdims=True)) + top
+    return total if keepdims else total.squeeze(axis=axis)[()]
 
 
 @dataclass
@@ -46,6 +48,7 @@ class World:
     horizon: int
     mdp: so.MDP
     rng: np.random.Generator
+    every: Paths | None = None  # all trajectories, once they have been asked for
 
     def __repr__(self) -> str:
         return f"World(seed={self.seed}: {self.kind}, η = {self.eta:.3g}, T = {self.horizon})"
@@ -166,6 +169,10 @@ class Paths:
 
 
 def paths(world: World, horizon: int | None = None, initial: np.ndarray | None = None) -> Paths:
+    """All trajectories of so many steps (the world's horizon) from the states that `initial` (the world's) gives a chance."""
+    if horizon is None and initial is None:
+        world.every = world.every or paths(world, world.horizon)
+        return world.every
     steps = world.horizon if horizon is None else horizon
     initial = world.initial if initial is None else initial
     (n_states, n_actions), terminal = world.p.shape[:2], world.terminal
@@ -193,11 +200,11 @@ def log_evidence(world: World) -> float:
 
 def log_marginal(logs: np.ndarray, *places: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """log Σ exp(logs) over the paths that pass through each place.  (N,), indices (N,) each -> shape"""
-    total = np.full(shape, -np.inf)
     index = np.ravel_multi_index(places, shape)
-    for i in np.unique(index):
-        total.flat[i] = lse(logs[index == i])
-    return total
+    top, total = np.full(np.prod(shape), np.finfo(float).min), np.zeros(np.prod(shape))
+    np.maximum.at(top, index, logs)
+    np.add.at(total, index, np.exp(logs - top[index]))
+    return (log(total) + top).reshape(shape)
 
 
 def conditional(joint: np.ndarray) -> np.ndarray:
