@@ -49,8 +49,8 @@ test: lint html  ## everything that is checked
 ledger: $(VENV)/test.stamp  ## verify every equation and write what was found to the ledger
 	LEDGER=write $(BIN)/python -m pytest -n auto --dist=load -q -m equation tests/equations
 
-mutants: $(VENV)/test.stamp  ## break the library on purpose, many times, and see whether the ledger notices (some minutes)
-	$(BIN)/python -c 'import sys; sys.path[:0] = ["tests/equations", "book_ext"]; import mutants; mutants.main()'
+mutants: $(VENV)/test.stamp  ## break the library on purpose, many times, and see whether the ledger notices (some minutes; NEW=1: only those not tried yet)
+	PYTHONPATH=book_ext NEW=$(NEW) $(BIN)/python tests/equations/mutants.py
 
 NOTEBOOKS ?= $(sort $(wildcard chapters/*.ipynb))
 notebooks: $(VENV)/book.stamp  ## execute the chapters and store their outputs (NOTEBOOKS=chapters/04_optimism.ipynb: only that one)
