@@ -269,6 +269,8 @@ LATER = {
         Mutant("sac.squashed_gaussian", "log 2π counted once, not in each dimension", "d * HALF_LOG_2PI", "HALF_LOG_2PI"),
         Mutant("sac.temperature_gradient", "sign of the target", "+ target_entropy", "- target_entropy"),
         Mutant("sac.temperature_gradient", "sign of the gradient", "return -(", "return ("),
+        Mutant("actor_critic.entropies", "sign of the entropy", "return -(", "return ("),
+        Mutant("actor_critic.entropies", "prior missing", " - np.where(taken, log_prior, 0.0)", ""),
     ],
 }
 MUTANTS += [mutant for chapter, more in LATER.items() if chapter in ledger.chapters() for mutant in more]

@@ -4,6 +4,7 @@ import numpy as np
 from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import ndtr
+from soft_optimality.actor_critic import entropies
 
 from ledger import equation
 from soft_optimality.sac import squashed_gaussian, temperature_gradient
@@ -62,36 +63,43 @@ def log_sum(x: np.ndarray) -> float:
     "",
     "The temperature that minimizes the dual is the multiplier of the entropy constraint: its gradient is entropy minus target.",
     temperature_gradient,
+    entropies,
     over="random states",
 )
 def test_temperature_dual(tally):
     for seed in tally.over(range(500)):
         rng = np.random.default_rng([seed, 102])
         actions = int(rng.integers(2, 6))
-        q, target = rng.normal(size=actions) * 10 ** rng.uniform(-1, 1), float(rng.uniform(0.1, 0.95) * np.log(actions))
+        q, log_rho = rng.normal(size=actions) * 10 ** rng.uniform(-1, 1), np.zeros(actions)
+        if rng.integers(2):
+            log_rho = np.log(rng.dirichlet(np.full(actions, 2.0)))
+        # between the entropy (with a prior: minus the divergence from it) of the coldest policy and that of the hottest
+        cold, hot = log_rho[q.argmax()], log_sum(log_rho)
+        target = float(cold + rng.uniform(0.1, 0.95) * (hot - cold))
 
-        def soft(log_eta, q=q):
+        def soft(log_eta, q=q, log_rho=log_rho):
             """log π of the Boltzmann policy."""
-            x = q / np.exp(log_eta)
+            x = q / np.exp(log_eta) + log_rho
             return x - log_sum(x)
 
-        def dual(log_eta, q=q, target=target):
+        def dual(log_eta, q=q, log_rho=log_rho, target=target):
             """max over π of E[Q] + η (H(π) − H̄), attained by the Boltzmann policy."""
-            return np.exp(log_eta) * (log_sum(q / np.exp(log_eta)) - target)
+            return np.exp(log_eta) * (log_sum(q / np.exp(log_eta) + log_rho) - target)
 
-        def slope(log_eta, target=target, soft=soft):
+        def slope(log_eta, log_rho=log_rho, target=target, soft=soft):
             """The library's, whose mean over a sample is here the exact expectation."""
             logs = soft(log_eta)
-            return temperature_gradient(len(logs) * np.exp(logs) * logs, target)
+            return temperature_gradient(len(logs) * np.exp(logs) * (logs - log_rho), target)
 
         at, step = rng.uniform(-2.0, 3.0), 1e-5
         # the loss is −log η times a constant, so its slope is that of the dual in η, not in log η
         difference = (dual(at + step) - dual(at - step)) / (np.exp(at + step) - np.exp(at - step))
-        tally.equal(difference, slope(at), 1e-6, what="the dual's slope and the library's gradient")
+        tally.equal(difference, slope(at), 1e-6, what="the dual's slope and the gradient of the continuous agent")
+        tally.equal(difference, entropies(soft(at)[None], log_rho[None])[0] - target, 1e-6, what="the dual's slope and the tabular agent's")
         least = brentq(slope, -12.0, 12.0, xtol=1e-13)
         best = soft(least)
-        tally.equal(-np.exp(best) @ best, target, what="the entropy at the least dual value, and the target")
+        tally.equal(-np.exp(best) @ (best - log_rho), target, what="the entropy at the least dual value, and the target")
         tally.equal(np.exp(best) @ q, dual(least), what="the return at the least dual value, and that value")
         for other in rng.dirichlet(np.ones(actions), 20):
-            if -(other @ np.log(other)) >= target:
+            if -(other @ (np.log(other) - log_rho)) >= target:
                 tally.at_most(other @ q, dual(least))
