@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 export SOFT_OPTIMALITY_STATIC := 1
 export PYTHONHASHSEED := 0
 
-.PHONY: help book html serve test lint notebooks clean
+.PHONY: help book html serve test lint ledger mutants notebooks clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -45,6 +45,12 @@ lint: $(VENV)/test.stamp  ## ruff and mypy
 test: lint html  ## everything that is checked
 	@CHROMIUM="$$(bash book_ext/chromium.sh)" && export CHROMIUM && \
 	echo "Chromium: $$CHROMIUM" && $(BIN)/python -m pytest -n auto
+
+ledger: $(VENV)/test.stamp  ## verify every equation and write what was found to the ledger
+	LEDGER=write $(BIN)/python -m pytest -n auto --dist=load -q -m equation tests/equations
+
+mutants: $(VENV)/test.stamp  ## break the library on purpose, many times, and see whether the ledger notices (some minutes; NEW=1: only those not tried yet)
+	PYTHONPATH=book_ext NEW=$(NEW) $(BIN)/python tests/equations/mutants.py
 
 NOTEBOOKS ?= $(sort $(wildcard chapters/*.ipynb))
 notebooks: $(VENV)/book.stamp  ## execute the chapters and store their outputs (NOTEBOOKS=chapters/04_optimism.ipynb: only that one)
