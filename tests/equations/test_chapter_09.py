@@ -55,7 +55,7 @@ def objective(world: World, theta: np.ndarray) -> float:
 
 @equation(
     "spg",
-    "",
+    "69b3fc06",
     "The gradient of reward plus entropy is the expected score times the soft reward to go, less any baseline.",
     so.elbo,
 )
@@ -74,7 +74,7 @@ def test_spg(tally):
 
 @equation(
     "baseline-free",
-    "",
+    "96797a20",
     "A baseline that depends on the state, and the constant −η, vanish in expectation; so does what was paid before.",
     so.elbo,
 )
@@ -92,7 +92,7 @@ def test_baseline_free(tally):
 
 @equation(
     "pg-sql-equivalence",
-    "",
+    "8caafecb",
     "With Q = V + η log π the gradient of soft Q-learning is −η times the policy gradient plus the value's, if four things are held.",
     so.backups.soft_v,
     so.backups.boltzmann_policy,
@@ -132,7 +132,7 @@ def test_pg_sql_equivalence(tally):
 
 @equation(
     "path-consistency",
-    "",
+    "c364ff37",
     "Along any path V is the discounted soft reward of the optimal policy plus the discounted V at its end, in expectation over the dynamics.",
     so.soft_value_iteration,
 )
