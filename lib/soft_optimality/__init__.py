@@ -2,10 +2,11 @@
 
     import soft_optimality as so
 
-Floors, each importing only from those below: numerics; mdp, hmm; worlds, backups; planning, posterior, objectives; plotting.
+Floors, each importing only from those below: numerics; mdp, hmm; worlds, backups; planning, posterior, objectives; plotting, checks.
 """
 
 from . import backups, plotting, worlds
+from .checks import check
 from .hmm import HMM
 from .mdp import MDP
 from .numerics import NotConverged
@@ -22,6 +23,7 @@ __all__ = [
     "Plan",
     "Posterior",
     "backups",
+    "check",
     "condition_on_optimality",
     "elbo",
     "evaluate_policy",
