@@ -62,7 +62,7 @@ def test_each_slip_is_recognised_by_name(exercise: checks.Exercise, i: int) -> N
     # Two slips may agree on one small world, and NaN needs no name.
     hints = [hint for other, hint in exercise.slips]
     assert report.hint in hints or "NaN" in report.problem, report
-    assert len(hint) > 20 and hint.endswith(".")
+    assert len(hint) > 20 and hint[-1] in ".?"
 
 
 @each_function

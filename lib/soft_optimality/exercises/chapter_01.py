@@ -107,7 +107,7 @@ EXERCISES = [
         cases=_models,
         reference=_evidence,
         slips=(
-            (_best_path, "There is still a max where a sum belongs: this is the probability of the single best path, decoding's answer."),
+            (_best_path, "That is what the given function says. Write out all paths of two steps: which of them does it count?"),
             (
                 lambda initial, transition, emission, x: _evidence(initial, transition, emission, x, move_first=True),
                 "The first state was moved before anything was seen. `initial` is the state of the first observation.",

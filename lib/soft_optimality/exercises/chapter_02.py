@@ -105,7 +105,7 @@ EXERCISES = [
         slips=(
             (
                 lambda initial, p, r, rho, T, eta: _marginals(initial, p, r, rho, T, eta, own=True),
-                "The reward of step t is counted twice, once in the forward and once in the backward message. α_t must stop at O_{t−1}.",
+                "That is what the given function says. Take T = 1: what should the answer be, and how often does e^{r/η} occur in it?",
             ),
             (
                 lambda initial, p, r, rho, T, eta: _marginals(initial, p, r, rho, T, eta, back=False),

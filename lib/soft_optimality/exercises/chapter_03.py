@@ -91,7 +91,7 @@ EXERCISES = [
         slips=(
             (
                 lambda q, rho, eta: _boltzmann(q, np.ones_like(rho), eta),
-                "The prior is still missing from the numerator. Scaling the rows to 1 hides it, and does not mend it.",
+                "That is what the given function says. Take Q = 0 for all actions: which policy should that give?",
             ),
             (lambda q, rho, eta: _boltzmann(q, rho**2, eta), "That is what you get when the prior is counted twice."),
             (

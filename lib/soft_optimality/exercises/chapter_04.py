@@ -119,7 +119,7 @@ EXERCISES = [
         slips=(
             (
                 lambda p, r, policy, T, eta: _sweeps(p, r, policy, T, eta, lucky=True),
-                "There is still luck in the look-ahead: the next state is averaged as η log E exp(V/η), and a return is a plain expectation.",
+                "That is what the given function says. Do its second step by hand in this world, where the coin is tossed.",
             ),
             (
                 lambda p, r, policy, T, eta: _sweeps(p, r, policy, T, eta, choice="soft"),

@@ -111,7 +111,7 @@ EXERCISES = [
         slips=(
             (
                 lambda p, r, policy, eta, gamma: _q(p, r, policy, eta, gamma, own=True),
-                "The entropy of the action itself is in Q(s,a). Once a is chosen there is no choice left to pay for: it belongs in V(s).",
+                "That is what the given function says. Take γ = 0: what should Q(s,a) be, and what is it?",
             ),
             (
                 lambda p, r, policy, eta, gamma: _q(p, r, policy, eta, gamma, bonus=0.0),

@@ -136,7 +136,7 @@ EXERCISES = [
         slips=(
             (
                 lambda p, r, rho, T, eta: _variational(p, r, rho, T, eta, value=2.0),
-                "That is what you get when the prior is counted twice in V: averaged over ρ, with log ρ in the exponent as well.",
+                "That is what the given function says. Take rewards of 0: what is it worth to follow the prior, and what does V say?",
             ),
             (
                 lambda p, r, rho, T, eta: _variational(p, r, rho, T, eta, weigh=2.0, value=2.0),

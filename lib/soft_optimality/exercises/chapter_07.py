@@ -131,6 +131,10 @@ EXERCISES = [
         reference=_plan,
         tolerance=1e-4,
         slips=(
+            (
+                _within(choice="max", early=True),
+                "That is what the given function says. What is V made of, where is the temperature in it, and when does the loop end?",
+            ),
             (_within(choice="max"), "There is still a max where a soft max belongs: V = η log Σ ρ exp(Q/η)."),
             (
                 _within(choice="average"),
