@@ -80,18 +80,19 @@ class Report:
     def title(self) -> str:
         return f"✔ {self.exercise}: right on every world tried." if self.passed else f"✘ {self.exercise}: {self.problem}"
 
+    @property
+    def _world(self) -> str:
+        return "\n".join(f"  {name} = " + value.replace("\n", "\n" + " " * (len(name) + 5)) for name, value in self.details)
+
     def __repr__(self) -> str:
-        lines = [self.title]
-        lines += [f"  {name} = " + value.replace("\n", "\n" + " " * (len(name) + 5)) for name, value in self.details]
-        return "\n".join([*lines, *([f"  Hint: {self.hint}"] if self.hint else [])])
+        return "\n".join(part for part in (self.title, self._world, f"  Hint: {self.hint}" if self.hint else "") if part)
 
     def _repr_html_(self) -> str:
         color = "#2a8a4a" if self.passed else "#c4501b"  # a bar at the side: text keeps the page's own color, light or dark
-        rows = "".join(f"<dt><code>{html.escape(name)}</code></dt><dd><pre>{html.escape(value)}</pre></dd>" for name, value in self.details)
-        body = f"<dl>{rows}</dl>" if rows else ""
-        hint = f"<p><strong>Hint.</strong> {html.escape(self.hint)}</p>" if self.hint else ""
+        world = f'<pre style="margin: 0.4em 0">{html.escape(self._world)}</pre>' if self.details else ""
+        hint = f"<div><strong>Hint.</strong> {html.escape(self.hint)}</div>" if self.hint else ""
         style = f"border-inline-start: 4px solid {color}; padding: 0.2em 1em; overflow-x: auto"
-        return f'<div role="status" style="{style}"><p><strong>{html.escape(self.title)}</strong></p>{body}{hint}</div>'
+        return f'<div role="status" style="{style}"><strong>{html.escape(self.title)}</strong>{world}{hint}</div>'
 
 
 def check(name: str, answer: Any, *, rng: np.random.Generator | None = None) -> Report:
