@@ -29,8 +29,11 @@ $(VENV)/test.stamp: $(VENV)/book.stamp requirements-test.txt
 	@touch $@
 
 # The whole site is built anew: a page that Sphinx found up to date would not repeat its warnings, which are errors here.
-html: $(VENV)/book.stamp  ## build the book in _build/html
+# SOLUTIONS=0 leaves the exercises' solutions out of it.
+SOLUTIONS ?= 1
+html: $(VENV)/book.stamp  ## build the book in _build/html (SOLUTIONS=0: without the exercises' solutions)
 	@rm -rf $(SITE) _build/.doctrees
+	@$(BIN)/python book_ext/exercise_pages.py $(if $(filter 0,$(SOLUTIONS)),--without-solutions)
 	$(BIN)/jupyter-book build . --all -W -n --keep-going -q
 
 book: html serve  ## build the book, serve it here and print its address
@@ -57,5 +60,5 @@ notebooks: $(VENV)/book.stamp  ## execute the chapters and store their outputs (
 	$(BIN)/python book_ext/store_outputs.py $(NOTEBOOKS)
 
 clean:  ## remove the environment and all that was built
-	rm -rf $(VENV) _build release .pytest_cache .mypy_cache .ruff_cache .hypothesis lib/*.egg-info
+	rm -rf $(VENV) _build exercises release .pytest_cache .mypy_cache .ruff_cache .hypothesis lib/*.egg-info
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -4,9 +4,9 @@ import numpy as np
 from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import ndtr
-from soft_optimality.actor_critic import entropies
 
 from ledger import equation
+from soft_optimality.actor_critic import entropies
 from soft_optimality.sac import squashed_gaussian, temperature_gradient
 
 
