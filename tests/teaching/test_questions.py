@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-CHAPTERS = sorted((Path(__file__).parents[2] / "chapters").glob("0[1-7]_*.ipynb"))
+CHAPTERS = sorted((Path(__file__).parents[2] / "chapters").glob("[01][0-9]_*.ipynb"))
 CHOICE = re.compile(r'<details name="([^"]+)" class="choice"><summary>(.+)</summary>\n\n\*\*(Right|No)\.\*\* (.+)\n\n</details>')
 
 
