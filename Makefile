@@ -16,12 +16,12 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Each environment is a stamp: made again when what it is made from changes.
-$(VENV)/book.stamp: requirements.txt requirements-katex.txt pyproject.toml
+$(VENV)/book.stamp: requirements.txt requirements-pages.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the book's environment in $(VENV) (once; a few minutes)"
 	$(PIP) -r requirements.txt
-	$(PIP) --no-deps -r requirements-katex.txt
+	$(PIP) --no-deps -r requirements-pages.txt
 	@touch $@
 
 $(VENV)/test.stamp: $(VENV)/book.stamp requirements-test.txt

@@ -65,10 +65,24 @@ def size_images(app: Sphinx, pagename: str, templatename: str, context: dict[str
         context["body"] = re.sub(r'<img [^>]*src="[^"]*_images/(?P<name>[^"]+)"[^>]*>', sized, context["body"])
 
 
+# What Sphinx and docutils write, and what a screen reader can use in its place.
+FOR_SCREEN_READERS = {
+    '<th class="head"><p></p></th>': "<td></td>",  # the empty corner of a table is no heading
+    ' role="doc-biblioentry"': "",  # deprecated, and not for a <div>
+    '<div role="list" class="citation-list">': '<div class="citation-list">',
+}
+
+
+def mend_roles(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+    for old, new in FOR_SCREEN_READERS.items():
+        context["body"] = context.get("body", "").replace(old, new)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(details, html=(visit_details, lambda writer, node: writer.body.append("</details>\n")))
     app.add_node(summary, html=(visit_summary, lambda writer, node: writer.body.append("</summary>\n")))
     app.connect("doctree-resolved", fold)
     app.connect("doctree-resolved", unique_ids)
     app.connect("html-page-context", size_images)
+    app.connect("html-page-context", mend_roles)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
 TELEPHONE = 360
+# WCAG 2.2, levels A and AA, and what axe holds to be good practice.
+AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @contextmanager
@@ -56,3 +59,14 @@ def test_wide_equations_scroll_by_keyboard_and_narrow_ones_are_no_stop(browser: 
             }).map(box => box.textContent.slice(0, 80))"""
         )
         assert wrong == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(browser: Browser, address: str, page_name: str, scheme: str) -> None:
+    if page_name == "index.html":  # it only forwards
+        return
+    with opened(browser, f"{address}/{page_name}", address, scheme=scheme) as (page, _):
+        # A formula inherits the ink and the ground of its line, and its insides, hidden from screen readers, would take axe most of a minute.
+        violations = Axe().run(page, context={"exclude": [[".katex"]]}, options={"runOnly": AXE_RULES}).response["violations"]
+        found = [(violation["id"], [node["html"][:150] for node in violation["nodes"]][:5]) for violation in violations]
+        assert found == []
