@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .mdp import MDP
-from .numerics import Floats, Matrix, log_mean_exp, log_sum_exp
+from .numerics import LOWEST, Floats, Matrix, log
 
 
 def expected_q(mdp: MDP, v: Floats) -> Floats:
@@ -40,8 +40,7 @@ def hard_v(q: Floats) -> Floats:
 
 def soft_v(q: Floats, temperature: float = 1.0, prior: Floats | None = None) -> Floats:
     """V(s) = η log Σ_a ρ(a|s) exp(Q(s,a)/η), with ρ = 1 (the counting measure) where `prior` is None; eq. soft-v.  (S, A) -> (S,)"""
-    scaled = q.T / temperature
-    return temperature * (log_sum_exp(scaled) if prior is None else log_mean_exp(scaled, prior.T))
+    return soft_choice(q, temperature, prior)[0]
 
 
 def greedy_policy(q: Floats) -> Floats:
@@ -52,17 +51,32 @@ def greedy_policy(q: Floats) -> Floats:
 
 
 def boltzmann_policy(q: Floats, temperature: float = 1.0, prior: Floats | None = None) -> Floats:
-    """π(a|s) = ρ(a|s) exp((Q(s,a) − V(s))/η), eq. boltzmann-policy; a row of zeros where V(s) = -inf.  (S, A) -> (S, A)
+    """π(a|s) = ρ(a|s) exp((Q(s,a) − V(s))/η), eq. boltzmann-policy; a row of zeros where V(s) = -inf.  (S, A) -> (S, A)"""
+    return soft_choice(q, temperature, prior)[1]
 
-    Normalised directly: at a cold temperature the rounding of V alone would be large once divided by η.
+
+def soft_choice(q: Floats, temperature: float, prior: Floats | None = None) -> tuple[Floats, Floats]:
+    """`soft_v` and `boltzmann_policy` at once: they share their exponentials.  (S, A) -> (S,), (S, A)
+
+    The best Q is subtracted before the division by η: at a cold temperature the rounding of Q/η would be large.  And when it is so hot
+    that all Q/η nearly agree, the sum is 1 plus very little, and its logarithm must not be computed by first adding the 1.
     """
     allowed = q.T if prior is None else np.where(prior.T > 0, q.T, -np.inf)
-    best = np.maximum(allowed.max(axis=0), np.finfo(float).min)
-    weights = np.exp((allowed - best) / temperature)
-    if prior is not None:
-        weights *= prior.T
-    total = weights.sum(axis=0)
-    return np.divide(weights, total, out=weights, where=total > 0).T
+    best = np.maximum(allowed.max(axis=0), LOWEST)
+    scaled = allowed - best
+    scaled /= temperature
+    if prior is not None and scaled.min() > -0.1:
+        excess = np.expm1(scaled)
+        weights, log_total = prior.T * (1 + excess), np.log1p((prior.T * excess).sum(axis=0))
+        total = weights.sum(axis=0)
+    else:
+        weights = np.exp(scaled, out=scaled)
+        if prior is not None:
+            weights *= prior.T
+        total = weights.sum(axis=0)
+        log_total = log(total)
+    v = temperature * log_total + best
+    return v, np.divide(weights, total, out=weights, where=total > 0).T
 
 
 def posterior_dynamics(mdp: MDP, v: Floats, temperature: float) -> Matrix:

@@ -1,11 +1,12 @@
 """Floor 1: the hidden Markov model, and each question that chapter 1 asks of it.
 
 K hidden states, M symbols, T observations.  Two steps make every answer: `condition` on what is seen, `predict` what comes next.
-They are written for three kinds of number, and one scan serves them all:
+They are written for two kinds of number, and one scan serves both:
 
     Scaled   sums of products, each distribution scaled to sum to 1 (Rabiner 1989, section V.A); the scales are the factors of the evidence
     Logs     the same in logarithms, where a state falls so far behind the others that float64 would lose it, though it may yet come back
-    Best     the maximum in place of the sum: filtering becomes the Viterbi algorithm
+
+With the maximum in place of the sum filtering becomes the Viterbi algorithm, which has a shorter way through the blocks: `_Viterbi`.
 """
 
 from __future__ import annotations
@@ -107,16 +108,9 @@ class HMM:
 
     def decode(self, x: ArrayLike) -> Decoding:
         """argmax_Z p(Z | X), eq. decoding, by the Viterbi algorithm; among equals the path whose last states have the lowest index."""
-        scan = _Scan(self, self._observations(x), _Best)
-        scan.check_possible("x")
-        best, path = np.ascontiguousarray(scan.filtered.T), np.empty(len(scan.x), dtype=np.intp)
-        came_from = np.empty(best[1:].shape, dtype=np.intp)  # for each step and state, the best state one step before
-        for k, into in enumerate(scan.move.T):
-            came_from[:, k] = (best[:-1] + into).argmax(axis=1)
-        path[-1] = state = int(best[-1].argmax())
-        for t in range(len(path) - 2, -1, -1):
-            path[t] = state = came_from.item(t, state)
-        return Decoding(path, self.log_joint(path, scan.x))
+        letters = self._observations(x)
+        path = _Viterbi(self, letters).path()
+        return Decoding(path, self.log_joint(path, letters))
 
     def log_joint(self, path: ArrayLike, x: ArrayLike) -> float:
         """log p(Z = path, X = x) in nats; -inf where the path cannot be."""
@@ -265,18 +259,13 @@ class _Logs:
         return p
 
     @staticmethod
-    def add_up(x: Floats) -> Floats:
-        """What stands for the sum.  (K, ...) -> (...)"""
-        return log_sum_exp(x)
+    def predict(p: Floats, move: Floats) -> Floats:
+        return log_sum_exp(p[:, None] + move.reshape(*move.shape, *[1] * (p.ndim - 1)))
 
-    @classmethod
-    def predict(cls, p: Floats, move: Floats) -> Floats:
-        return cls.add_up(p[:, None] + move.reshape(*move.shape, *[1] * (p.ndim - 1)))
-
-    @classmethod
-    def condition(cls, p: Floats, likelihood: Floats) -> tuple[Floats, Floats]:
+    @staticmethod
+    def condition(p: Floats, likelihood: Floats) -> tuple[Floats, Floats]:
         joint = p + likelihood
-        total = cls.add_up(joint)
+        total = log_sum_exp(joint)
         joint -= np.maximum(total, LOWEST)
         return joint, total
 
@@ -286,26 +275,8 @@ class _Logs:
 
     @classmethod
     def expected_moves(cls, move: Floats, before: Floats, after: Floats) -> Floats:
-        total = cls.add_up(before + cls.predict(after, move.T))
+        total = log_sum_exp(before + cls.predict(after, move.T))
         return np.array([np.exp(p + row[:, None] + after - total).sum(axis=1) for p, row in zip(before, move, strict=True)])
-
-
-class _Best(_Logs):
-    """Logarithms that are compared where others are added: the best path's probability in place of all paths'.
-
-    They are of base 2 and rounded to 2⁻⁴⁰, so that sums of them, up to 2¹² bits, are exact in any order: paths with the same factors tie,
-    and so do those whose factors are powers of 2.  In steps or in blocks, the path is the same.
-    """
-
-    few_states = 24
-
-    @staticmethod
-    def of(p: Floats) -> Floats:
-        return np.round(log(p) / np.log(2) * 2.0**40) / 2.0**40
-
-    @staticmethod
-    def add_up(x: Floats) -> Floats:
-        return x.max(axis=0)
 
 
 class _Scan:
@@ -382,14 +353,85 @@ class _Scan:
         return min(step, _smallest(self.filtered)) > IN_RANGE
 
     def check_possible(self, name: str) -> None:
-        impossible = np.flatnonzero(self.log_scales == -np.inf)
-        if len(impossible):
-            t = impossible[0]
-            raise ValueError(f"{name}[{t}] = {self.x[t]}: impossible here, no state that the model can be in at this step emits it")
+        _check_possible(name, self.x, self.log_scales > -np.inf)
 
     def _in_order(self, blocks: Floats) -> Floats:
         """(steps, K, blocks) back to (K, T)."""
         return blocks.transpose(1, 2, 0).reshape(blocks.shape[1], -1)[:, : len(self.x)]
+
+
+class _Viterbi:
+    """The most probable path, in blocks of steps that advance together.
+
+    Each block guesses what it starts with, and afterwards those whose guess was wrong go again from what the block before them came to.
+    The best paths from all first states soon share their end, so that one repair is usually all; with blocks that never forget, the last
+    one is right when all before it are, as in a plain loop.  The same on the way back, where the guess is a block's last state.
+
+    The logarithms are of base 2 and rounded to 2⁻⁴⁰, so that sums of them, up to 2¹² bits, are exact in any order: paths with the same
+    factors tie, and so do those whose factors are powers of 2.  In steps or in blocks, the path is the same.
+    """
+
+    few_states = 32
+    shortest = 40  # steps in a block, for it to forget what it started with
+
+    def __init__(self, model: HMM, x: NDArray[np.intp]):
+        self.x, self.move = x, _grid(model.transition)
+        states, seen = len(self.move), _grid(model.emission)[:, x]
+        steps = min(len(x), max(self.shortest, isqrt(len(x)) // 2)) if states <= self.few_states else len(x)
+        blocks = -(-len(x) // steps)
+        padded = np.zeros((states, blocks * steps))
+        padded[:, : len(x)] = seen
+        self.seen = np.ascontiguousarray(padded.reshape(states, blocks, steps).transpose(2, 0, 1))  # (steps, K, blocks)
+        self.best = np.empty(self.seen.shape)  # max over Z_1..t−1 of log p(Z_1..t, X_1..t), the largest being 0
+        starts = np.zeros((states, blocks))
+        starts[:, 0] = _grid(model.initial)
+        wrong = np.arange(blocks)
+        while len(wrong):
+            self._forward(starts[:, wrong], wrong)
+            found = starts.copy()
+            found[:, 1:] = self._predict(self.best[-1, :, :-1])
+            wrong = np.flatnonzero((found != starts).any(axis=0))
+            starts = found
+        _check_possible("x", x, self.best.max(axis=1).T.reshape(-1)[: len(x)] > -np.inf)
+
+    def _predict(self, message: Floats) -> Floats:
+        """(K, blocks) -> (K, blocks)"""
+        return (message[:, None] + self.move[:, :, None]).max(axis=0)
+
+    def _forward(self, message: Floats, blocks: NDArray[np.intp]) -> None:
+        for j, now in enumerate(self.seen[:, :, blocks]):
+            message = (self._predict(message) if j else message) + now
+            message -= np.maximum(message.max(axis=0), LOWEST)
+            self.best[j][:, blocks] = message
+
+    def path(self) -> NDArray[np.intp]:
+        """(T,)"""
+        path = np.empty(self.best[:, 0].shape, dtype=np.intp)  # (steps, blocks)
+        ends, wrong = self.best[-1].argmax(axis=0), np.arange(len(path.T))
+        while len(wrong):
+            path[-1, wrong] = ends[wrong]
+            for j in range(len(path) - 1, 0, -1):
+                path[j - 1, wrong] = self._before(self.best[j - 1][:, wrong], path[j, wrong])
+            found = ends.copy()
+            found[:-1] = self._before(self.best[-1, :, :-1], path[0, 1:])
+            wrong = np.flatnonzero(found != ends)
+            ends = found
+        return path.T.reshape(-1)[: len(self.x)]
+
+    def _before(self, message: Floats, state: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The best state one step before `state`, the lowest among equals.  (K, n), (n,) -> (n,)"""
+        return (message + self.move[:, state]).argmax(axis=0)
+
+
+def _grid(p: Floats) -> Floats:
+    return np.round(log(p) / np.log(2) * 2.0**40) / 2.0**40
+
+
+def _check_possible(name: str, x: NDArray[np.intp], possible: Any) -> None:
+    """ValueError with the first step at which nothing is possible."""
+    if not possible.all():
+        t = int(possible.argmin())
+        raise ValueError(f"{name}[{t}] = {x[t]}: impossible here, no state that the model can be in at this step emits it")
 
 
 def _smallest(p: Floats) -> float:

@@ -99,8 +99,8 @@ class MDP:
 
     def expectation(self, v: Floats) -> Floats:
         """E[v(s') | s, a], where 0 · (-inf) is 0.  (S,) -> (S, A)"""
-        lost = np.isneginf(v)
-        if lost.any():
+        if v.min() == -np.inf:
+            lost = np.isneginf(v)
             mean = self.operator @ np.where(lost, 0.0, v)
             mean[self.operator @ lost.astype(float) > 0] = -np.inf
         else:

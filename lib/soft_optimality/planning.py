@@ -22,7 +22,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 from numpy.typing import ArrayLike
 
-from .backups import boltzmann_policy, expected_q, greedy_policy, hard_v, optimistic_q, posterior_dynamics, soft_v
+from .backups import expected_q, greedy_policy, hard_v, optimistic_q, posterior_dynamics, soft_choice
 from .mdp import MDP, as_policy, as_prior, default_policy
 from .numerics import Floats, Matrix, NotConverged, as_count, as_number, as_temperature, log
 
@@ -62,7 +62,7 @@ def value_iteration(
     tolerance bounds ‖V − V*‖∞, down to the rounding of float64.  γ = 1 without a horizon needs a terminal state within reach of
     every state.  Raises NotConverged where the tolerance is not reached, ValueError for arguments out of range.
     """
-    planner = _Planner(mdp, lambda v: expected_q(mdp, v), hard_v, greedy_policy)
+    planner = _Planner(mdp, lambda v: expected_q(mdp, v), lambda q: (hard_v(q), greedy_policy(q)))
     return _plan(planner, horizon, tolerance, method, max_iterations)
 
 
@@ -81,7 +81,7 @@ def soft_value_iteration(
     prior: None is the counting measure; (A,) or (S, A) rows that sum to 1.  Otherwise as `value_iteration`.
     """
     eta, rho = as_temperature(temperature), as_prior(mdp, prior)
-    planner = _Planner(mdp, lambda v: expected_q(mdp, v), lambda q: soft_v(q, eta, rho), lambda q: boltzmann_policy(q, eta, rho), rho, eta)
+    planner = _Planner(mdp, lambda v: expected_q(mdp, v), lambda q: soft_choice(q, eta, rho), rho, eta)
     return _plan(planner, horizon, tolerance, method, max_iterations)
 
 
@@ -100,9 +100,7 @@ def optimistic_value_iteration(
     With a horizon and γ = 1 this is the exact posterior, Q = η log β(s,a).  Otherwise as `soft_value_iteration`.
     """
     eta, rho = as_temperature(temperature), as_prior(mdp, prior)
-    planner = _Planner(
-        mdp, lambda v: optimistic_q(mdp, v, eta), lambda q: soft_v(q, eta, rho), lambda q: boltzmann_policy(q, eta, rho), rho, eta, optimistic=True
-    )
+    planner = _Planner(mdp, lambda v: optimistic_q(mdp, v, eta), lambda q: soft_choice(q, eta, rho), rho, eta, optimistic=True)
     return _plan(planner, horizon, tolerance, method, max_iterations)
 
 
@@ -221,30 +219,28 @@ def solve_roughly(discounted: Matrix, right: Floats, accuracy: float) -> Floats:
 class _Planner:
     mdp: MDP
     look_ahead: Callable[[Floats], Floats]
-    choose: Callable[[Floats], Floats]
-    policy_of: Callable[[Floats], Floats]
+    choose: Callable[[Floats], tuple[Floats, Floats]]  # V and the policy, from Q
     prior: Floats | None = None
     temperature: float = 0.0
     optimistic: bool = False
 
-    def policy(self, q: Floats, v: Floats) -> Floats:
-        """The policy for Q, with the prior where there is nothing to choose."""
-        policy = self.policy_of(q)
-        idle = self.mdp.terminal | np.isneginf(v)
+    def settled(self, policy: Floats, v: Floats) -> Floats:
+        """The policy with the prior where there is nothing to choose.  (..., S, A), (..., S) -> (..., S, A)"""
+        idle = self.mdp.terminal | (v == -np.inf)
         if idle.any():
-            policy[idle] = default_policy(self.mdp, self.prior)[idle]
+            policy[idle] = np.broadcast_to(default_policy(self.mdp, self.prior), policy.shape)[idle]
         return policy
 
-    def linearised(self, q: Floats, v: Floats) -> Matrix:
+    def linearised(self, policy: Floats, v: Floats) -> Matrix:
         """γ P_π: the derivative of the Bellman operator at V.  An optimist's P is the bent one."""
         operator = posterior_dynamics(self.mdp, v, self.temperature) if self.optimistic else self.mdp.operator
-        return policy_dynamics(self.mdp, self.policy_of(q), operator) * self.mdp.discount
+        return policy_dynamics(self.mdp, policy, operator) * self.mdp.discount
 
     def doomed(self) -> np.ndarray:
         """States with V = -inf: each allowed action may (for an optimist: must) lead where none is allowed."""
         v = np.zeros(self.mdp.n_states)
         while True:
-            lost = np.isneginf(self.choose(self.look_ahead(v))) & ~self.mdp.terminal
+            lost = np.isneginf(self.choose(self.look_ahead(v))[0]) & ~self.mdp.terminal
             if not (lost & ~np.isneginf(v)).any():
                 return lost
             v[lost] = -np.inf
@@ -266,16 +262,15 @@ def _backward(planner: _Planner, horizon: int) -> Plan:
     states, actions = mdp.shape
     ends = mdp.terminal.any()
     q, v = np.empty((horizon, actions, states)), np.empty((horizon, states))
+    policy = np.empty(q.shape)
     after = np.zeros(states)
     for t in reversed(range(horizon)):
         here = planner.look_ahead(after)
-        q[t] = here.T
-        after = planner.choose(here)
+        after, choice = planner.choose(here)
         if ends:
             after[mdp.terminal] = 0.0
-        v[t] = after
-    policy = np.stack([planner.policy(q[t].T, v[t]).T for t in range(horizon)])
-    return Plan(q.swapaxes(1, 2), v, policy.swapaxes(1, 2), horizon, 0.0)
+        q[t], v[t], policy[t] = here.T, after, choice.T
+    return Plan(q.swapaxes(1, 2), v, planner.settled(policy.swapaxes(1, 2), v), horizon, 0.0)
 
 
 def _fixed_point(planner: _Planner, tolerance: float, method: str, limit: int | None) -> Plan:
@@ -291,7 +286,7 @@ def _fixed_point(planner: _Planner, tolerance: float, method: str, limit: int | 
     residual = np.inf
     for iteration in range(1, limit + 1):
         q = planner.look_ahead(v)
-        after = planner.choose(q)
+        after, policy = planner.choose(q)
         after[mdp.terminal] = 0.0
         change = _change(after, v)
         before, residual = residual, float(np.abs(change).max())
@@ -299,13 +294,13 @@ def _fixed_point(planner: _Planner, tolerance: float, method: str, limit: int | 
             break
         rounding = 8 * EPSILON * (np.abs(np.where(doomed, 0.0, after)).max() + planner.optimistic * planner.temperature)
         if residual <= max(tolerance, rounding):
-            ahead = _steps_ahead(planner, q, v)
+            ahead = _steps_ahead(planner, policy, v)
             if ahead < np.inf and (residual <= rounding or residual * ahead <= tolerance):
-                return Plan(q, after, planner.policy(q, after), iteration, residual)
+                return Plan(q, after, planner.settled(policy, after), iteration, residual)
         if method == "value" or iteration <= WARM_UP:
             v = after
         else:
-            v = v + _correction(planner, q, v, change, method, ROUGH if residual <= before else FINE)
+            v = v + _correction(planner, policy, v, change, method, ROUGH if residual <= before else FINE)
     raise NotConverged(
         f"‖TV − V‖ = {residual:.3g} after {iteration} iterations ({method}): tolerance = {tolerance:g} was not reached",
         residual=residual,
@@ -327,9 +322,9 @@ def _fastest(mdp: MDP) -> str:
     return "newton" if mdp.n_states <= LARGE else "modified"
 
 
-def _correction(planner: _Planner, q: Floats, v: Floats, change: Floats, method: str, accuracy: float) -> Floats:
+def _correction(planner: _Planner, policy: Floats, v: Floats, change: Floats, method: str, accuracy: float) -> Floats:
     """d with (I − γP_π) d = TV − V: by SWEEPS terms of its Neumann series, exactly, or to an accuracy by BiCGStab."""
-    dynamics = planner.linearised(q, v)
+    dynamics = planner.linearised(policy, v)
     if method != "modified" and (planner.mdp.discount < 1 or _always_ends(planner.mdp, dynamics)):
         d = solve(dynamics, change) if method == "newton" else solve_roughly(dynamics, change, accuracy)
         if np.isfinite(d).all():
@@ -340,7 +335,7 @@ def _correction(planner: _Planner, q: Floats, v: Floats, change: Floats, method:
     return d
 
 
-def _steps_ahead(planner: _Planner, q: Floats, v: Floats) -> float:
+def _steps_ahead(planner: _Planner, policy: Floats, v: Floats) -> float:
     """What one unit of residual may amount to in V: γ/(1 − γ), or where γ = 1 the longest expected way to the end.
 
     inf where that way has no end.  An optimist whose messages diverge shows so here: its bent dynamics would take −n steps.
@@ -348,7 +343,7 @@ def _steps_ahead(planner: _Planner, q: Floats, v: Floats) -> float:
     mdp = planner.mdp
     if mdp.discount < 1:
         return mdp.discount / (1 - mdp.discount)
-    dynamics = planner.linearised(q, v)
+    dynamics = planner.linearised(policy, v)
     if not _always_ends(mdp, dynamics):
         return np.inf
     steps = solve(dynamics, np.ones(mdp.n_states))

@@ -79,13 +79,18 @@ def test_ties_go_to_the_lowest_index_seen_from_the_end(seed):
     np.testing.assert_array_equal(model.decode(x).path, best[np.lexsort(best.T)[0]])
 
 
-@pytest.mark.parametrize("steps", [2, 3, 4, 5, 50, 101])
-def test_blocks_do_not_change_the_path(steps, monkeypatch):
+COARSE = [[0.5, 0.3, 0.2], [0.2, 0.5, 0.3], [0.3, 0.2, 0.5]]  # few different numbers, many ties
+
+
+@pytest.mark.parametrize("transition", [COARSE, np.eye(3), np.roll(np.eye(3), 1, axis=0), [[0.5, 0.5, 0], [0, 0.5, 0.5], [0, 0, 1]]])
+@pytest.mark.parametrize("steps", [2, 3, 4, 5, 50, 101, 1000])
+def test_blocks_do_not_change_the_path(steps, transition, monkeypatch):
+    """Also where blocks never forget what they start with."""
     rng = np.random.default_rng(steps)
-    coarse = np.array([[0.5, 0.3, 0.2], [0.2, 0.5, 0.3], [0.3, 0.2, 0.5]])  # few different numbers, many ties
-    model, x = so.HMM([0.2, 0.3, 0.5], coarse, coarse), rng.integers(3, size=steps)
+    model, x = so.HMM([0.2, 0.3, 0.5], transition, COARSE), rng.integers(3, size=steps)
+    monkeypatch.setattr(hmm._Viterbi, "shortest", 2)
     in_blocks = model.decode(x).path
-    monkeypatch.setattr(hmm._Best, "few_states", 0)
+    monkeypatch.setattr(hmm._Viterbi, "few_states", 0)
     np.testing.assert_array_equal(model.decode(x).path, in_blocks)
 
 
