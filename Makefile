@@ -24,14 +24,22 @@ $(VENV)/book.stamp: requirements.txt requirements-pages.txt pyproject.toml
 	$(PIP) --no-deps -r requirements-pages.txt
 	@touch $@
 
+# Pure wheels for the Python in the reader's browser; the book serves them.
+$(VENV)/lite.stamp: $(VENV)/book.stamp requirements-lite.txt
+	@rm -rf $(VENV)/lite-wheels
+	$(BIN)/python -m pip download -qq --disable-pip-version-check --no-deps --only-binary=:all: --platform any --implementation py --abi none \
+		--python-version 3.14 -d $(VENV)/lite-wheels -r requirements-lite.txt
+	@touch $@
+
 $(VENV)/test.stamp: $(VENV)/book.stamp requirements-test.txt
 	$(PIP) -r requirements-test.txt
 	@touch $@
 
 # The whole site is built anew: a page that Sphinx found up to date would not repeat its warnings, which are errors here.
-html: $(VENV)/book.stamp  ## build the book in _build/html
+html: $(VENV)/lite.stamp  ## build the book in _build/html
 	@rm -rf $(SITE) _build/.doctrees
 	$(BIN)/jupyter-book build . --all -W -n --keep-going -q
+	$(BIN)/python book_ext/lite.py $(SITE) $(VENV)/lite-wheels
 
 book: html serve  ## build the book, serve it here and print its address
 

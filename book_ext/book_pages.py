@@ -78,6 +78,35 @@ def mend_roles(app: Sphinx, pagename: str, templatename: str, context: dict[str,
         context["body"] = context.get("body", "").replace(old, new)
 
 
+def launch_links(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+    """Where a notebook can be run: in the browser always, at Binder and Colab once `repository_url` says where they find it."""
+    if context.get("page_source_suffix") != ".ipynb":
+        return
+    path = f"{pagename}.ipynb"
+    links = [{"text": "Run in the browser", "url": f"{context['pathto']('lite/lab/index.html', 1)}?path={Path(path).name}", "id": "launch-lite"}]
+    options = app.config.html_theme_options
+    repository, branch = options.get("repository_url", "").rstrip("/"), options.get("repository_branch") or "main"
+    if repository:
+        name = repository.removeprefix("https://github.com/")
+        if name == repository:
+            log.warning("repository_url: Binder and Colab open https://github.com/OWNER/NAME, not %s", repository)
+        links.append({"text": "Binder", "url": f"https://mybinder.org/v2/gh/{name}/{branch}?urlpath=lab/tree/{path}"})
+        links.append({"text": "Colab", "url": f"https://colab.research.google.com/github/{name}/blob/{branch}/{path}"})
+        context["colab_cell"] = f"%pip install -q git+{repository}@{branch}"
+    links.append({"text": "Download", "url": context["pathto"](f"_sources/{path}", 1), "download": "yes"})
+    context["launch"] = links
+
+
+def preview(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+    """The first paragraph, and, where the site knows its own address, the first figure."""
+    if doctree is not None:
+        first = next(iter(doctree.findall(nodes.paragraph)), None)
+        context["summary"] = " ".join(first.astext().split())[:200] if first else ""
+        figure = re.search(r'src="[^"]*(_images/[^"]+\.png)"', context.get("body", ""))
+        if app.config.html_baseurl and figure:
+            context["preview"] = f"{app.config.html_baseurl.rstrip('/')}/{figure[1]}"
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(details, html=(visit_details, lambda writer, node: writer.body.append("</details>\n")))
     app.add_node(summary, html=(visit_summary, lambda writer, node: writer.body.append("</summary>\n")))
@@ -85,4 +114,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("doctree-resolved", unique_ids)
     app.connect("html-page-context", size_images)
     app.connect("html-page-context", mend_roles)
+    app.connect("html-page-context", launch_links)
+    app.connect("html-page-context", preview)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,5 +1,9 @@
 // A display that is wider than its box scrolls inside it: by touch, and, while it overflows, by keyboard.
 document.addEventListener("DOMContentLoaded", () => {
+  // A Python in the browser needs a server; on a page opened from a file its button would lead nowhere.
+  const lite = document.getElementById("launch-lite");
+  if (lite && location.protocol === "file:") lite.hidden = true;
+
   const mark = (box) => {
     const wide = box.scrollWidth > box.clientWidth + 1;
     if (wide === box.hasAttribute("tabindex")) return;
