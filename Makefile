@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 export SOFT_OPTIMALITY_STATIC := 1
 export PYTHONHASHSEED := 0
 
-.PHONY: help book html serve test lint notebooks clean
+.PHONY: help binder book html serve test lint notebooks clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -53,6 +53,9 @@ lint: $(VENV)/test.stamp  ## ruff and mypy
 test: lint html  ## everything that is checked
 	@CHROMIUM="$$(bash book_ext/chromium.sh)" && export CHROMIUM && \
 	echo "Chromium: $$CHROMIUM" && $(BIN)/python -m pytest -n auto
+
+binder: $(VENV)/test.stamp  ## build what Binder would build of the last commit, and execute a chapter there (needs the network)
+	$(BIN)/python -m pytest -o addopts=-ra tests/book/test_binder.py
 
 NOTEBOOKS ?= $(sort $(wildcard chapters/*.ipynb))
 notebooks: $(VENV)/book.stamp  ## execute the chapters and store their outputs (NOTEBOOKS=chapters/04_optimism.ipynb: only that one)
