@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 export SOFT_OPTIMALITY_STATIC := 1
 export PYTHONHASHSEED := 0
 
-.PHONY: help binder book html serve test lint notebooks clean
+.PHONY: help binder book html pdf serve test lint notebooks clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -53,6 +53,9 @@ lint: $(VENV)/test.stamp  ## ruff and mypy
 test: lint html  ## everything that is checked
 	@CHROMIUM="$$(bash book_ext/chromium.sh)" && export CHROMIUM && \
 	echo "Chromium: $$CHROMIUM" && $(BIN)/python -m pytest -n auto
+
+pdf: html $(VENV)/test.stamp  ## print the whole book to _build/soft-optimality.pdf (with Chromium)
+	@CHROMIUM="$$(bash book_ext/chromium.sh)" && export CHROMIUM && $(BIN)/python book_ext/pdf.py $(SITE) _build/soft-optimality.pdf
 
 binder: $(VENV)/test.stamp  ## build what Binder would build of the last commit, and execute a chapter there (needs the network)
 	$(BIN)/python -m pytest -o addopts=-ra tests/book/test_binder.py

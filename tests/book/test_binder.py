@@ -97,5 +97,6 @@ def test_the_image_builds_starts_jupyter_and_executes_a_chapter(image: dict[str,
         server.terminate()
         server.wait(20)
     run([str(prefix / "bin" / "jupyter"), "execute", "--kernel_name=python3", CHAPTER], env=image, cwd=checkout)
-    where = run([str(prefix / "bin" / "python"), "-c", "import soft_optimality; print(soft_optimality.__file__)"], env=image, cwd=checkout / "chapters")
+    asks = [str(prefix / "bin" / "python"), "-c", "import soft_optimality; print(soft_optimality.__file__)"]
+    where = run(asks, env=image, cwd=checkout / "chapters")
     assert str(prefix) in where or str(checkout) in where

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tarfile
 import threading
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
@@ -110,3 +111,11 @@ def test_the_library_in_the_browser_is_the_library_here(site: Path) -> None:
     with zipfile.ZipFile(next((site / "lite" / "pypi").glob("soft_optimality-*.whl"))) as wheel:
         for path in (ROOT / "lib" / "soft_optimality").rglob("*.py"):
             assert wheel.read(path.relative_to(ROOT / "lib").as_posix()) == path.read_bytes(), path
+
+
+def test_an_installed_library_has_all_its_files() -> None:
+    """Editable installs find files that a wheel (Binder, Colab) would leave behind."""
+    library = ROOT / "lib" / "soft_optimality"
+    packaged = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["tool"]["setuptools"]["package-data"]["soft_optimality"]
+    files = {path for path in library.rglob("*") if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".py"}
+    assert files == {path for pattern in packaged for path in library.glob(pattern)}
