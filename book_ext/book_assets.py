@@ -26,7 +26,7 @@ CODE = re.compile(r'(?<=<div class="highlight"><pre)[^>]*>.*?</pre>', re.S)
 WORD = re.compile(r"[A-Za-z_][\w-]*")
 # Icons as script (the font has them too), tabs that no page has; and search, which only the search page does.
 NOWHERE = {"scripts/fontawesome.js", "design-tabs.js"}
-SEARCH = {"searchtools.js", "language_data.js", "searchindex.js"}
+SEARCH = ["_static/language_data.js", "_static/searchtools.js", "searchindex.js"]  # in the order in which they need each other
 
 
 def needed(css: str, words: set[str]) -> str:
@@ -102,9 +102,10 @@ def shrink(app: Sphinx, exception: Exception | None) -> None:
     static = Path(app.outdir) / "_static"
     pages = {path: path.read_text("utf8") for path in sorted(Path(app.outdir).rglob("*.html")) if static not in path.parents}
     sheets = dict.fromkeys(name for page in pages.values() for name in SHEET.findall(page))
-    scripts = dict.fromkeys(name for page in pages.values() for name in SCRIPT.findall(page) if name not in NOWHERE | SEARCH)
+    seeking = {name.removeprefix("_static/") for name in SEARCH}
+    scripts = dict.fromkeys(name for page in pages.values() for name in SCRIPT.findall(page) if name not in NOWHERE | seeking)
     bundle = "\n;\n".join((static / name).read_text("utf8") for name in scripts)
-    searching = "".join((static / name).read_text("utf8") for name in SEARCH if (static / name).exists())
+    searching = (static / "searchtools.js").read_text("utf8")
     words = set(WORD.findall(" ".join([*pages.values(), bundle, searching])))
     css = needed("".join(load_sheet(static, name) for name in sheets), words)
     css = re.sub(r',\s*url\([^)]*\.ttf"?\)\s*format\("truetype"\)', "", css)  # every browser that the theme supports reads woff2
@@ -117,10 +118,16 @@ def shrink(app: Sphinx, exception: Exception | None) -> None:
     rules = re.findall(r"\.highlight \.(\w+)\s*\{([^}]*)\}", css)
     styled = {name for name, rule in rules if rule.strip(" ;").removeprefix("color: ") not in ink} - {"o"}
     for path, page in pages.items():
-        root = posixpath.relpath(static.as_posix(), path.parent.as_posix())
+        if not SHEET.search(page):  # one that only forwards, or stands on its own
+            continue
+        root = posixpath.relpath(app.outdir, path.parent.as_posix())
         page = OPTIONS.sub("", PRELOAD.sub("", SHEET.sub("", page)))
-        page = SCRIPT.sub(lambda tag, name=path.name: tag[0] if name == "search.html" and tag[1] in SEARCH else "", page)  # type: ignore[misc]
-        page = page.replace("</title>", f'</title>\n<link rel="stylesheet" href="{root}/{sheet}">\n<script defer src="{root}/{script}"></script>', 1)
+        page = SCRIPT.sub("", page)
+        scripts_here = [f"{root}/_static/{script}"]
+        if path.name == "search.html":
+            scripts_here += [f"{root}/{name}" for name in SEARCH]
+        tags = "".join(f'\n<script defer src="{address}"></script>' for address in scripts_here)
+        page = page.replace("</title>", f'</title>\n<link rel="stylesheet" href="{root}/_static/{sheet}">{tags}', 1)
         page = CODE.sub(lambda code: plain(code[0], styled), page)
         path.write_text(minify.string("text/html", page), "utf8")
     remove_unused(static, {*sheets, *scripts, *NOWHERE})

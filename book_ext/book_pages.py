@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,20 @@ def preview(app: Sphinx, pagename: str, templatename: str, context: dict[str, An
             context["preview"] = f"{app.config.html_baseurl.rstrip('/')}/{figure[1]}"
 
 
+def page_not_found(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
+    if app.config.html_theme == "sphinx_book_theme":  # not in a test of a few lines
+        yield "404", {"home": app.config.html_baseurl or "index.html"}, "404.html"
+
+
+def write_sitemap(app: Sphinx, exception: Exception | None) -> None:
+    """For search engines; only a site that knows its own address (html_baseurl) can write one."""
+    if exception or app.builder.name != "html" or not app.config.html_baseurl:
+        return
+    pages = [f"  <url><loc>{app.config.html_baseurl.rstrip('/')}/{name}.html</loc></url>\n" for name in sorted(app.env.found_docs)]
+    head = '<?xml version="1.0" encoding="utf-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'
+    (Path(app.outdir) / "sitemap.xml").write_text(f"{head}{''.join(pages)}</urlset>\n", "utf8")
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(details, html=(visit_details, lambda writer, node: writer.body.append("</details>\n")))
     app.add_node(summary, html=(visit_summary, lambda writer, node: writer.body.append("</summary>\n")))
@@ -116,4 +131,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("html-page-context", mend_roles)
     app.connect("html-page-context", launch_links)
     app.connect("html-page-context", preview)
+    app.connect("html-collect-pages", page_not_found)
+    app.connect("build-finished", write_sitemap)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,18 @@ from bs4 import BeautifulSoup, Tag
 ROOT = Path(__file__).parents[1]
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--no-pdf-header-footer"]
 FLAGS += ["--generate-pdf-document-outline"]
+
+
+STYLE = """
+.bd-article-container { max-width: none !important; width: 100% }
+article.bd-article { break-before: page; padding: 0 !important }
+.title-page { text-align: center; padding-top: 35vh; break-after: page }
+.book-title { font: 600 34pt/1.2 "Iowan Old Style", "Palatino Linotype", Palatino, Georgia, serif }
+.book-contents ul { list-style: none; padding: 0 }
+.contents-title { font-size: 20pt }
+.book-contents .part { font-weight: 650; margin-top: 1rem }
+.bd-main, .bd-content { display: block !important }
+"""
 
 
 def reading_order() -> list[tuple[str | None, str]]:
@@ -64,6 +77,8 @@ def article(site: Path, page: str, pages: set[str]) -> Tag:
             del tag["href"]  # the search page, the index: not in a printed book
     for tag in body.select("[src]"):
         tag["src"] = posixpath.normpath(posixpath.join(folder, str(tag["src"])))
+    for tag in body.find_all(re.compile("^so-")):
+        tag["style"] = "min-height: 0"  # on a screen an explorer keeps room for its controls
     for tag in body.select("details"):
         tag["open"] = "open"
     return body
@@ -83,8 +98,9 @@ def one_page(site: Path) -> str:
         contents.append(f"<li><a href='#{place(page, '')}'>{heading.decode_contents() if heading else page}</a></li>")
         articles.append(str(body))
     return f"""<!doctype html>
-<html lang="en" data-theme="light"><head><meta charset="utf-8"><title>{config["title"]}</title><link rel="stylesheet" href="{sheet}"></head>
-<body class="whole-book"><div class="title-page"><p class="book-title">{config["title"]}</p><p>{config["author"]}, {config["copyright"]}</p></div>
+<html lang="en" data-theme="light"><head><meta charset="utf-8"><title>{config["title"]}</title>
+<link rel="stylesheet" href="{sheet}"><style>{STYLE}</style></head>
+<body><div class="title-page"><p class="book-title">{config["title"]}</p><p>{config["author"]}, {config["copyright"]}</p></div>
 <nav class="book-contents"><p class="contents-title">Contents</p><ul>{"".join(contents)}</ul></nav>
 <main class="bd-main"><div class="bd-content"><div class="bd-article-container">{"".join(articles)}</div></div></main></body></html>"""
 
