@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 export SOFT_OPTIMALITY_STATIC := 1
 export PYTHONHASHSEED := 0
 
-.PHONY: help binder book html pdf serve test lint notebooks clean
+.PHONY: help binder book html links pdf serve test lint notebooks clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -56,6 +56,9 @@ test: lint html  ## everything that is checked
 
 pdf: html $(VENV)/test.stamp  ## print the whole book to _build/soft-optimality.pdf (with Chromium)
 	@CHROMIUM="$$(bash book_ext/chromium.sh)" && export CHROMIUM && $(BIN)/python book_ext/pdf.py $(SITE) _build/soft-optimality.pdf
+
+links: $(VENV)/book.stamp  ## ask every external link whether it still leads somewhere (needs the network)
+	$(BIN)/jupyter-book build . --path-output _build/links --builder linkcheck --all -q
 
 binder: $(VENV)/test.stamp  ## build what Binder would build of the last commit, and execute a chapter there (needs the network)
 	$(BIN)/python -m pytest -o addopts=-ra tests/book/test_binder.py

@@ -122,6 +122,16 @@ def write_sitemap(app: Sphinx, exception: Exception | None) -> None:
     (Path(app.outdir) / "sitemap.xml").write_text(f"{head}{''.join(pages)}</urlset>\n", "utf8")
 
 
+def load_explorers(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+    """The explorers' scripts and their style, on the pages that have one."""
+    body = context.get("body", "")
+    if "<so-" in body:
+        app.add_css_file("explorers.css")  # within this event, for this page
+        app.add_js_file("explorers.js", defer="defer")
+        if "<so-learning" in body:
+            app.add_js_file("learning.js", defer="defer")
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(details, html=(visit_details, lambda writer, node: writer.body.append("</details>\n")))
     app.add_node(summary, html=(visit_summary, lambda writer, node: writer.body.append("</summary>\n")))
@@ -133,4 +143,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("html-page-context", preview)
     app.connect("html-collect-pages", page_not_found)
     app.connect("build-finished", write_sitemap)
+    app.connect("html-page-context", load_explorers)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

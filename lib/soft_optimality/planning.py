@@ -22,7 +22,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 from numpy.typing import ArrayLike
 
-from .backups import expected_q, greedy_policy, hard_v, optimistic_q, posterior_dynamics, soft_choice
+from .backups import expected_q, greedy_policy, hard_v, optimistic_q, posterior_dynamics, soft_choice, soft_v
 from .mdp import MDP, as_policy, as_prior, default_policy
 from .numerics import Floats, Matrix, NotConverged, as_count, as_number, as_temperature, log
 
@@ -31,6 +31,7 @@ SWEEPS = 20  # of a policy between two improvements
 SMALL = {True: 400, False: 1500}  # states up to which a direct solve wins; by whether the dynamics are sparse
 LIMITS = {"value": 1_000_000, "modified": 100_000, "newton": 1000, "krylov": 1000}  # on iterations
 WARM_UP = 3  # plain applications before the first policy is followed: a better guess saves policies
+PAUSE = 4  # "krylov": applications of the operator for one policy that is followed, as four products are cheaper than a system
 EPSILON = np.finfo(np.float64).eps
 LARGE = 30_000  # states up to which a direct solve of a sparse system is still quick
 ROUGH, FINE = 1e-2, 1e-6  # relative error left in a Newton step: the next one mends it, or where the last one misled, hardly any
@@ -62,7 +63,8 @@ def value_iteration(
     tolerance bounds ‖V − V*‖∞, down to the rounding of float64.  γ = 1 without a horizon needs a terminal state within reach of
     every state.  Raises NotConverged where the tolerance is not reached, ValueError for arguments out of range.
     """
-    planner = _Planner(mdp, lambda v: expected_q(mdp, v), lambda q: (hard_v(q), greedy_policy(q)))
+    greedy = greedy_policy if horizon is not None or mdp.discount < 1 else lambda q: _greedy_that_ends(mdp, q)
+    planner = _Planner(mdp, lambda v: expected_q(mdp, v), hard_v, lambda q: (hard_v(q), greedy(q)))
     return _plan(planner, horizon, tolerance, method, max_iterations)
 
 
@@ -81,7 +83,7 @@ def soft_value_iteration(
     prior: None is the counting measure; (A,) or (S, A) rows that sum to 1.  Otherwise as `value_iteration`.
     """
     eta, rho = as_temperature(temperature), as_prior(mdp, prior)
-    planner = _Planner(mdp, lambda v: expected_q(mdp, v), lambda q: soft_choice(q, eta, rho), rho, eta)
+    planner = _Planner(mdp, lambda v: expected_q(mdp, v), lambda q: soft_v(q, eta, rho), lambda q: soft_choice(q, eta, rho), rho, eta)
     return _plan(planner, horizon, tolerance, method, max_iterations)
 
 
@@ -100,7 +102,9 @@ def optimistic_value_iteration(
     With a horizon and γ = 1 this is the exact posterior, Q = η log β(s,a).  Otherwise as `soft_value_iteration`.
     """
     eta, rho = as_temperature(temperature), as_prior(mdp, prior)
-    planner = _Planner(mdp, lambda v: optimistic_q(mdp, v, eta), lambda q: soft_choice(q, eta, rho), rho, eta, optimistic=True)
+    planner = _Planner(
+        mdp, lambda v: optimistic_q(mdp, v, eta), lambda q: soft_v(q, eta, rho), lambda q: soft_choice(q, eta, rho), rho, eta, optimistic=True
+    )
     return _plan(planner, horizon, tolerance, method, max_iterations)
 
 
@@ -133,12 +137,12 @@ def evaluate_policy(mdp: MDP, policy: ArrayLike, temperature: float = 0.0, *, pr
 def policy_dynamics(mdp: MDP, policy: Floats, operator: Matrix | None = None) -> Matrix:
     """P_π(s'|s) = Σ_a π(a|s) p(s'|s,a), with zero rows at terminal states.  (S, S), dense or CSR like the dynamics."""
     operator = mdp.operator if operator is None else operator
-    weights = np.where(mdp.terminal, 0.0, policy.T)
+    weights = np.where(mdp.terminal[:, None], 0.0, policy)
     if isinstance(operator, np.ndarray):
-        return np.einsum("as,ast->st", weights, operator.reshape(mdp.n_actions, mdp.n_states, -1))
-    actions, states = np.nonzero(weights)
-    rows = actions * mdp.n_states + states
-    choose = sp.csr_array((weights[actions, states], (states, rows)), shape=(mdp.n_states, operator.shape[0]))
+        return np.einsum("sa,ast->st", weights, operator.reshape(mdp.n_actions, mdp.n_states, -1))
+    states, actions = np.nonzero(weights)
+    starts = np.searchsorted(states, np.arange(mdp.n_states + 1))
+    choose = sp.csr_array((weights[states, actions], actions * mdp.n_states + states, starts), shape=(mdp.n_states, operator.shape[0]))
     return choose @ operator
 
 
@@ -207,7 +211,7 @@ def solve(discounted: Matrix, right: Floats) -> Floats:
 
 def solve_roughly(discounted: Matrix, right: Floats, accuracy: float) -> Floats:
     """The same by BiCGStab, up to a relative error; directly where BiCGStab breaks down."""
-    system = spla.LinearOperator(discounted.shape, matvec=lambda x: x - discounted @ x, dtype=np.float64)
+    system = spla.aslinearoperator(sp.eye_array(len(right), format="csr") - discounted)
     x, failed = spla.bicgstab(system, right, rtol=accuracy, maxiter=1000)
     return solve(discounted, right) if failed else x
 
@@ -219,7 +223,8 @@ def solve_roughly(discounted: Matrix, right: Floats, accuracy: float) -> Floats:
 class _Planner:
     mdp: MDP
     look_ahead: Callable[[Floats], Floats]
-    choose: Callable[[Floats], tuple[Floats, Floats]]  # V and the policy, from Q
+    choose: Callable[[Floats], Floats]  # V from Q
+    decide: Callable[[Floats], tuple[Floats, Floats]]  # V and the policy
     prior: Floats | None = None
     temperature: float = 0.0
     optimistic: bool = False
@@ -231,16 +236,16 @@ class _Planner:
             policy[idle] = np.broadcast_to(default_policy(self.mdp, self.prior), policy.shape)[idle]
         return policy
 
-    def linearised(self, policy: Floats, v: Floats) -> Matrix:
+    def linearised(self, q: Floats, v: Floats) -> Matrix:
         """γ P_π: the derivative of the Bellman operator at V.  An optimist's P is the bent one."""
         operator = posterior_dynamics(self.mdp, v, self.temperature) if self.optimistic else self.mdp.operator
-        return policy_dynamics(self.mdp, policy, operator) * self.mdp.discount
+        return policy_dynamics(self.mdp, self.decide(q)[1], operator) * self.mdp.discount
 
     def doomed(self) -> np.ndarray:
         """States with V = -inf: each allowed action may (for an optimist: must) lead where none is allowed."""
         v = np.zeros(self.mdp.n_states)
         while True:
-            lost = np.isneginf(self.choose(self.look_ahead(v))[0]) & ~self.mdp.terminal
+            lost = np.isneginf(self.choose(self.look_ahead(v))) & ~self.mdp.terminal
             if not (lost & ~np.isneginf(v)).any():
                 return lost
             v[lost] = -np.inf
@@ -266,11 +271,33 @@ def _backward(planner: _Planner, horizon: int) -> Plan:
     after = np.zeros(states)
     for t in reversed(range(horizon)):
         here = planner.look_ahead(after)
-        after, choice = planner.choose(here)
+        after, choice = planner.decide(here)
         if ends:
             after[mdp.terminal] = 0.0
         q[t], v[t], policy[t] = here.T, after, choice.T
     return Plan(q.swapaxes(1, 2), v, planner.settled(policy.swapaxes(1, 2), v), horizon, 0.0)
+
+
+def _greedy_that_ends(mdp: MDP, q: Floats) -> Floats:
+    """The greedy policy; where it would go round for ever among equals, one of the equals that leads on instead.
+
+    Where nothing is discounted and going on costs nothing, all actions of a loop may be as good as the way out of it, while the loop
+    itself earns nothing.
+    """
+    policy = greedy_policy(q)
+    if _always_ends(mdp, policy_dynamics(mdp, policy)):
+        return policy
+    best = hard_v(q)
+    slack = 1e-11 * np.abs(np.where(np.isfinite(best), best, 0.0)).max()
+    equals, ends = best - slack <= q.T, mdp.terminal
+    while True:  # one step further from the end in each round
+        leads_on = equals & ((mdp.operator @ ends.astype(float)).reshape(equals.shape) > 0)
+        new = leads_on.any(axis=0) & ~ends
+        if not new.any():
+            return policy
+        policy[new] = 0.0
+        policy[new, leads_on.argmax(axis=0)[new]] = 1.0
+        ends = ends | new
 
 
 def _fixed_point(planner: _Planner, tolerance: float, method: str, limit: int | None) -> Plan:
@@ -286,7 +313,7 @@ def _fixed_point(planner: _Planner, tolerance: float, method: str, limit: int | 
     residual = np.inf
     for iteration in range(1, limit + 1):
         q = planner.look_ahead(v)
-        after, policy = planner.choose(q)
+        after = planner.choose(q)
         after[mdp.terminal] = 0.0
         change = _change(after, v)
         before, residual = residual, float(np.abs(change).max())
@@ -294,13 +321,13 @@ def _fixed_point(planner: _Planner, tolerance: float, method: str, limit: int | 
             break
         rounding = 8 * EPSILON * (np.abs(np.where(doomed, 0.0, after)).max() + planner.optimistic * planner.temperature)
         if residual <= max(tolerance, rounding):
-            ahead = _steps_ahead(planner, policy, v)
+            ahead = _steps_ahead(planner, q, v)
             if ahead < np.inf and (residual <= rounding or residual * ahead <= tolerance):
-                return Plan(q, after, planner.settled(policy, after), iteration, residual)
-        if method == "value" or iteration <= WARM_UP:
+                return Plan(q, after, planner.settled(planner.decide(q)[1], after), iteration, residual)
+        if method == "value" or iteration <= WARM_UP or (method == "krylov" and iteration % PAUSE):
             v = after
         else:
-            v = v + _correction(planner, policy, v, change, method, ROUGH if residual <= before else FINE)
+            v = v + _correction(planner, q, v, change, method, ROUGH if residual <= before else FINE)
     raise NotConverged(
         f"‖TV − V‖ = {residual:.3g} after {iteration} iterations ({method}): tolerance = {tolerance:g} was not reached",
         residual=residual,
@@ -322,9 +349,9 @@ def _fastest(mdp: MDP) -> str:
     return "newton" if mdp.n_states <= LARGE else "modified"
 
 
-def _correction(planner: _Planner, policy: Floats, v: Floats, change: Floats, method: str, accuracy: float) -> Floats:
+def _correction(planner: _Planner, q: Floats, v: Floats, change: Floats, method: str, accuracy: float) -> Floats:
     """d with (I − γP_π) d = TV − V: by SWEEPS terms of its Neumann series, exactly, or to an accuracy by BiCGStab."""
-    dynamics = planner.linearised(policy, v)
+    dynamics = planner.linearised(q, v)
     if method != "modified" and (planner.mdp.discount < 1 or _always_ends(planner.mdp, dynamics)):
         d = solve(dynamics, change) if method == "newton" else solve_roughly(dynamics, change, accuracy)
         if np.isfinite(d).all():
@@ -335,7 +362,7 @@ def _correction(planner: _Planner, policy: Floats, v: Floats, change: Floats, me
     return d
 
 
-def _steps_ahead(planner: _Planner, policy: Floats, v: Floats) -> float:
+def _steps_ahead(planner: _Planner, q: Floats, v: Floats) -> float:
     """What one unit of residual may amount to in V: γ/(1 − γ), or where γ = 1 the longest expected way to the end.
 
     inf where that way has no end.  An optimist whose messages diverge shows so here: its bent dynamics would take −n steps.
@@ -343,7 +370,7 @@ def _steps_ahead(planner: _Planner, policy: Floats, v: Floats) -> float:
     mdp = planner.mdp
     if mdp.discount < 1:
         return mdp.discount / (1 - mdp.discount)
-    dynamics = planner.linearised(policy, v)
+    dynamics = planner.linearised(q, v)
     if not _always_ends(mdp, dynamics):
         return np.inf
     steps = solve(dynamics, np.ones(mdp.n_states))

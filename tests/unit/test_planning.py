@@ -351,3 +351,12 @@ MDP = so.MDP(np.ones((1, 2, 1)), [[0.0, 1.0]], discount=0.9)
 def test_bad_arguments_are_named_with_their_value(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("method", ["value", "modified", "newton", "auto"])  # a rough solve may settle on a loop's other fixed point, and says so
+def test_where_loops_are_free_the_policy_still_ends(method):
+    """FrozenLake at γ = 1: many actions are equally good, and some of them go round for ever."""
+    lake = so.worlds.from_gymnasium(gymnasium.make("FrozenLake-v1"))
+    plan = so.value_iteration(lake, method=method)
+    assert plan.v[0] == pytest.approx(14 / 17, abs=1e-7)
+    assert so.expected_return(lake, plan.policy) == pytest.approx(14 / 17, abs=1e-7)

@@ -30,9 +30,11 @@ from . import pictures
 
 HERE = Path(__file__).parent
 SCRIPT = (HERE / "explorers.js").read_text(encoding="utf8")
+LEARNING_SCRIPT = (HERE / "learning.js").read_text(encoding="utf8")
 STYLE = (HERE / "explorers.css").read_text(encoding="utf8")
 FRONT_END = (
     SCRIPT
+    + LEARNING_SCRIPT
     + """
 export default {
   render({ model, el }) {
@@ -336,3 +338,55 @@ class BackupExplorer(Explorer):
 
     def _picture(self) -> str:
         return pictures.backup(self.values, self.temperature)
+
+
+class LearningExplorer(Explorer):
+    """Recorded runs of tabular learning on a gridworld, played back: curves over seeds, and what was known after so many steps.
+
+    record    the part "grid" of benchmarks/recorded/tabular_q.json, or one laid out like it
+    offer     the names of the settings to choose from; all of them, if it is not given
+    first, second   the settings shown: a name, and a name or "none"
+    """
+
+    kind = "learning"
+    title = t.Unicode("Learning, played back").tag(key="title")
+    record = t.Dict().tag(key="record")
+    first = t.Unicode().tag(key="first")
+    second = t.Unicode("none").tag(key="second")
+    snapshot = t.Int(min=0).tag(key="snapshot")
+    measure = t.Enum(["errors", "v_errors", "returns"], "errors").tag(key="measure")
+    learner = t.Enum(["mean", "0", "1"], "mean").tag(key="learner")
+    selected = t.List(t.Int(min=0), default_value=None, allow_none=True, minlen=2, maxlen=2).tag(key="selected")
+
+    def __init__(self, record: Any, *, offer: Any = None, **settings: Any):
+        missing = {"rows", "temperature", "steps", "exact", "settings"} - set(record)
+        if missing:
+            raise ValueError(f"record: has no {', '.join(sorted(missing))}")
+        names = [setting["name"] for setting in record["settings"]]
+        for argument, wanted in (("offer", names if offer is None else list(offer)), ("first", [settings.get("first", names[0])])):
+            unknown = [name for name in wanted if name not in names]
+            if unknown:
+                raise ValueError(f"{argument} = {unknown[0]!r}: not among {', '.join(names)}")
+        if offer is not None:
+            record = {**record, "settings": [setting for setting in record["settings"] if setting["name"] in offer]}
+        self._offer = offer
+        super().__init__(
+            record=record, **{"first": record["settings"][0]["name"], "snapshot": len(record["steps"]) - 1, **settings}
+        )
+
+    @t.validate("first", "second", "snapshot")
+    def _it_was_recorded(self, proposal: Any) -> Any:
+        name, value, names = proposal["trait"].name, proposal["value"], [setting["name"] for setting in self.record["settings"]]
+        if name == "snapshot" and value >= len(self.record["steps"]):
+            raise t.TraitError(f"snapshot = {value}: there are {len(self.record['steps'])}")
+        if name != "snapshot" and value not in names and not (name == "second" and value == "none"):
+            raise t.TraitError(f"{name} = {value!r}: not among {', '.join(names)}")
+        return value
+
+    def __repr__(self) -> str:
+        shown = {name: value for name, value in self._given.items() if name != "record"}
+        return f"LearningExplorer({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+    def _picture(self) -> str:
+        chosen = [setting for setting in self.record["settings"] if setting["name"] in (self.first, self.second)]
+        return pictures.learning(self.record["steps"], [(setting["label"], setting[self.measure]) for setting in chosen])

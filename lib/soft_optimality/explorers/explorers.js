@@ -335,6 +335,17 @@
       html("tbody", {}, ...rows.map(([name, ...cells]) => html("tr", {}, html("th", { scope: "row" }, name), ...cells.map((x) => html("td", {}, x))))));
   }
 
+  /** A move of probability p, as an SVG path. */
+  function arrow([r, c], [down, right], p) {
+    const X = c + 0.5, Y = r + 0.5, x = X + right * 0.42 * p, y = Y + down * 0.42 * p, h = 0.03 + 0.09 * p, at = (x, y) => `${x.toFixed(3)} ${y.toFixed(3)}`;
+    return `M${X} ${Y}L${at(x, y)}M${at(x - (right + down) * h, y - (down + right) * h)}L${at(x, y)}L${at(x - (right - down) * h, y - (down - right) * h)}`;
+  }
+
+  function paintCell(rect, letter, heat) {
+    const [fill, opacity] = { "#": ["var(--wall)", 1], X: ["var(--bad)", 1], G: ["var(--good)", 1] }[letter] || ["var(--a)", (0.04 + 0.5 * heat).toFixed(3)];
+    rect.style.fill = fill; rect.style.fillOpacity = opacity;
+  }
+
   /** A small generator for rollouts: the same walks at every visit. */
   function random(seed) {
     return () => {
@@ -486,11 +497,6 @@
       map.picture.setAttribute("aria-label", `Map of the planner: ${map.name}. Arrow keys move; Enter ${BRUSHES[brush]}.`);
     }
 
-    function paintCell(rect, letter, heat) {
-      const [fill, opacity] = { "#": ["var(--wall)", 1], X: ["var(--bad)", 1], G: ["var(--good)", 1] }[letter] || ["var(--a)", (0.04 + 0.5 * heat).toFixed(3)];
-      rect.style.fill = fill; rect.style.fillOpacity = opacity;
-    }
-
     function point(map) {
       const [r, c] = cursor || state.selected || [0, 0];
       put(map.here, { x: c + 0.02, y: r + 0.02 });
@@ -523,11 +529,6 @@
         text.setAttribute("font-size", 0.3);
       });
       point(map);
-    }
-
-    function arrow([r, c], [down, right], p) {
-      const X = c + 0.5, Y = r + 0.5, x = X + right * 0.42 * p, y = Y + down * 0.42 * p, h = 0.03 + 0.09 * p, at = (x, y) => `${x.toFixed(3)} ${y.toFixed(3)}`;
-      return `M${X} ${Y}L${at(x, y)}M${at(x - (right + down) * h, y - (down + right) * h)}L${at(x, y)}L${at(x - (right - down) * h, y - (down - right) * h)}`;
     }
 
     /** Where the selected cell's action lands: [state, true chance, the chance that it plans with: the posterior bends it]. */
@@ -773,7 +774,7 @@
 
   // == both lives ===================================================================================================================
 
-  const EXPLORERS = { gridworld: gridworldExplorer, hmm: hmmExplorer, lottery: lotteryExplorer, backup: backupExplorer };
+  const EXPLORERS = {};
 
   SoftOptimality.mount = (kind, host, config, onChange) => {
     let explorer = EXPLORERS[kind](host, config, onChange);
@@ -788,10 +789,15 @@
     };
   };
 
-  if (root.customElements) for (const kind of Object.keys(EXPLORERS)) {
-    if (root.customElements.get(`so-${kind}`)) continue;
-    root.customElements.define(`so-${kind}`, class extends HTMLElement {
+  SoftOptimality.define = (kind, explorer) => {
+    EXPLORERS[kind] = explorer;
+    const { customElements } = root, name = `so-${kind}`;
+    if (!customElements || customElements.get(name)) return;
+    customElements.define(name, class extends HTMLElement {
       connectedCallback() { this.explorer ||= SoftOptimality.mount(kind, this, JSON.parse(this.dataset.config || "{}")); }
     });
-  }
+  };
+
+  SoftOptimality.kit = { frame, html, svg, put, table, number, arrow, paintCell, MOVES, NAMES }; // what learning.js shares
+  Object.entries({ gridworld: gridworldExplorer, hmm: hmmExplorer, lottery: lotteryExplorer, backup: backupExplorer }).forEach((x) => SoftOptimality.define(...x));
 })(typeof globalThis !== "undefined" ? globalThis : window);

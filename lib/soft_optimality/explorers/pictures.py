@@ -111,3 +111,18 @@ def backup(values: Sequence[float], temperature: float) -> str:
     width = 20 + 70 * len(values)
     parts += [_path([(10, y(max(values))), (width, y(max(values)))], INK), _path([(10, y(soft)), (width, y(soft))], ORANGE)]
     return _svg(width + 20, 194, parts)
+
+
+def learning(steps: Sequence[int], curves: Sequence[tuple[str, Sequence[Sequence[float]]]]) -> str:
+    """The median over seeds of each setting, against the logarithm of the steps."""
+    medians = [np.median(np.array(runs), axis=0) for _, runs in curves]
+    low, high = min(m.min() for m in medians), max(m.max() for m in medians)
+    across = 40 + 420 * np.log(np.array(steps) / steps[0]) / max(np.log(steps[-1] / steps[0]), 1e-12)
+    parts = []
+    for i, ((label, _), median) in enumerate(zip(curves, medians, strict=True)):
+        color = (BLUE, ORANGE)[i]
+        parts.append(_path(zip(across, 150 - 130 * (median - low) / max(high - low, 1e-12), strict=True), color, "6 4" if i else ""))
+        parts.append(f'<text x="{60 + 210 * i}" y="192" fill="{color}">{html.escape(label)}</text>')
+    parts.append(f'<text x="4" y="24">{high:.2f}</text><text x="4" y="154">{low:.2f}</text>')
+    parts.append(f'<text x="40" y="172">{steps[0]} steps</text><text x="400" y="172">{steps[-1]} steps</text>')
+    return _svg(480, 200, parts)
