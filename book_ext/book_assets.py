@@ -21,7 +21,7 @@ from sphinx.application import Sphinx
 SHEET = re.compile(r'\s*<link (?=[^>]*rel="stylesheet")[^>]*href="[^"]*?_static/([^"?]+)[^>]*>')
 SCRIPT = re.compile(r'\s*<script [^>]*src="[^"]*?((?<=_static/)[^"?]+|searchindex\.js)[^>]*></script>')
 PRELOAD = re.compile(r'\s*<link rel="preload" as="script"[^>]*>')
-OPTIONS = re.compile(r"\s*<script>DOCUMENTATION_OPTIONS\.[^<]*</script>")
+OPTIONS = re.compile(r"\s*<script>\s*DOCUMENTATION_OPTIONS\.[^<]*</script>")
 CODE = re.compile(r'(?<=<div class="highlight"><pre)[^>]*>.*?</pre>', re.S)
 WORD = re.compile(r"[A-Za-z_][\w-]*")
 # Icons as script (the font has them too), tabs that no page has; and search, which only the search page does.
