@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 export SOFT_OPTIMALITY_STATIC := 1
 export PYTHONHASHSEED := 0
 
-.PHONY: help binder book html links pdf serve test lint notebooks clean
+.PHONY: help binder book html ledger links mutants pdf serve test lint notebooks clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -62,6 +62,12 @@ links: $(VENV)/book.stamp  ## ask every external link whether it still leads som
 
 binder: $(VENV)/test.stamp  ## build what Binder would build of the last commit, and execute a chapter there (needs the network)
 	$(BIN)/python -m pytest -o addopts=-ra tests/book/test_binder.py
+
+ledger: $(VENV)/test.stamp  ## verify every equation and write what was found to the ledger
+	LEDGER=write $(BIN)/python -m pytest -n auto --dist=load -q -m equation tests/equations
+
+mutants: $(VENV)/test.stamp  ## break the library on purpose, many times, and see whether the ledger notices (some minutes; NEW=1: only those not tried yet)
+	PYTHONPATH=book_ext NEW=$(NEW) $(BIN)/python tests/equations/mutants.py
 
 NOTEBOOKS ?= $(sort $(wildcard chapters/*.ipynb))
 notebooks: $(VENV)/book.stamp  ## execute the chapters and store their outputs (NOTEBOOKS=chapters/04_optimism.ipynb: only that one)

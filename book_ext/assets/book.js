@@ -95,3 +95,32 @@ document.addEventListener("DOMContentLoaded", () => {
     waiting = setTimeout(remember, 300);
   }, { passive: true });
 });
+
+// Heads of a sortable table sort its rows: by number where cells hold one, else by letters; once more turns it round.
+document.addEventListener("DOMContentLoaded", () => {
+  for (const table of document.querySelectorAll("table.sortable")) {
+    const body = table.tBodies[0];
+    const heads = [...table.tHead.rows[0].cells];
+    const value = (row, column) => {
+      const text = row.cells[column].textContent.trim();
+      const number = text.replace(/,/g, "").replace(/\u2011/g, "-").match(/^\d+|\d+e-\d+|\b0\.\d+/);
+      return number ? parseFloat(number[0]) : text;
+    };
+    heads.forEach((head, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...head.querySelector("p").childNodes);
+      head.querySelector("p").append(button);
+      head.setAttribute("aria-sort", "none");
+      button.addEventListener("click", () => {
+        const up = head.getAttribute("aria-sort") !== "ascending";
+        for (const other of heads) other.setAttribute("aria-sort", other === head ? (up ? "ascending" : "descending") : "none");
+        const order = (a, b) => {
+          const [x, y] = [value(a, column), value(b, column)];
+          return typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y), undefined, { numeric: true }); // (2.9) before (2.10)
+        };
+        body.append(...[...body.rows].sort((a, b) => (up ? order(a, b) : order(b, a))));
+      });
+    });
+  }
+});

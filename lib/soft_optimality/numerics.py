@@ -82,7 +82,8 @@ class LogMatrix:
         top = max(x.max(), LOWEST)
         product = self.matrix @ np.exp(x - top)
         low = product < SAFE
-        result = log(product) + (top + self.scale)
+        with np.errstate(over="ignore"):  # where x is -inf throughout, LOWEST + scale is -inf too
+            result = log(product) + (top + self.scale)
         if low.any():
             result[low] = self._rows(np.flatnonzero(low), x)
         return result

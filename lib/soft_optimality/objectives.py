@@ -43,17 +43,20 @@ def posterior_kl(mdp: MDP, policy: ArrayLike, horizon: int, temperature: float =
     posterior = condition_on_optimality(mdp, steps, eta, prior=rho)
     pi = np.broadcast_to(as_policy(mdp, policy, steps), (steps, *mdp.shape))
     visits = occupancy(mdp, pi, steps)
-    gap = _kl(mdp.initial, posterior.states[0])
+    # the posterior's own probabilities may be too small for float64 where their logarithms are not
+    gap = posterior.log_evidence - _mean(mdp.initial, posterior.log_backward_s[0])
+    log_rho = np.zeros(mdp.shape) if rho is None else log(rho)
     v = np.vstack([eta * posterior.log_backward_s, np.zeros(mdp.n_states)])
     for t in range(steps):
         live = np.where(mdp.terminal[:, None], 0.0, visits[t])
         if (live.sum(axis=1) * np.isneginf(v[t]) > 0).any():
             return np.inf
         taken = live > 0
+        chosen = log_rho + posterior.log_backward_sa[t]
         with np.errstate(divide="ignore", invalid="ignore"):  # both are used only where an action is taken
             luck = (optimistic_q(mdp, v[t + 1], eta) - expected_q(mdp, v[t + 1])) / eta
-            choice = np.log(pi[t]) - np.log(posterior.policy[t])
-            gap += np.where(taken, live * np.where(posterior.policy[t] > 0, luck + choice, np.inf), 0.0).sum()
+            choice = np.log(pi[t]) - chosen + posterior.log_backward_s[t][:, None]
+            gap += np.where(taken, live * np.where(chosen > -np.inf, luck + choice, np.inf), 0.0).sum()
     return float(gap)
 
 
@@ -86,9 +89,3 @@ def _mean(weights: Floats, values: Floats) -> float:
     """Σ w v where w > 0: what is impossible does not count, not even at -inf."""
     possible = weights > 0
     return float(weights[possible] @ values[possible])
-
-
-def _kl(p: Floats, q: Floats) -> float:
-    """KL(p ‖ q) in nats; inf where p goes and q does not."""
-    possible = p > 0
-    return float(p[possible] @ (log(p[possible]) - log(q[possible])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -149,3 +150,38 @@ def draw_graphical_model(
     ax.set(xlim=(x.min() - 0.5, x.max() + 0.5), ylim=(y.min() - 0.5, y.max() + 0.5), aspect="equal")
     ax.axis("off")
     return ax
+
+
+class PendulumAnimation:
+    """Pendulums side by side that swing when asked to: SVG moved by CSS alone, so that it works in a page without scripts or server.
+
+    It stands still until its box is ticked, plays three times at most, and goes back to the start when the box is cleared.
+
+    rollouts   label -> angles from upright in radians, evenly spaced in time and without jumps at ±π
+    seconds    how long an episode takes
+    alt        what is to be seen, for those who do not see it
+    """
+
+    def __init__(self, rollouts: Mapping[str, Sequence[float]], *, seconds: float, alt: str, name: str = "pendulum"):
+        self.rollouts, self.seconds, self.alt, self.name = rollouts, seconds, alt, name
+
+    def __repr__(self) -> str:
+        return f"PendulumAnimation({', '.join(self.rollouts)})"
+
+    def _repr_html_(self) -> str:
+        name, rules, arms = self.name, [], []
+        for i, (label, angles) in enumerate(self.rollouts.items()):
+            turns = [f"transform:rotate({-np.degrees(x):.0f}deg)" for x in angles]
+            frames = "".join(f"{100 * t / (len(turns) - 1):.1f}%{{{turn}}}" for t, turn in enumerate(turns))
+            rules.append(f"@keyframes {name}{i}{{{frames}}}.{name} .arm{i}{{{turns[0]}}}")
+            rules.append(f".{name} input:checked~svg .arm{i}{{animation:{name}{i} {self.seconds:g}s linear 3 both}}")
+            arms.append(
+                f'<g transform="translate({50 + 100 * i} 50)"><g class="arm{i}">'
+                f'<line y2="-36" stroke="{COLORS["soft"]}" stroke-width="8" stroke-linecap="round"/></g><circle r="3" fill="currentColor"/>'
+                f'<text y="64" text-anchor="middle" font-size="11" fill="currentColor">{escape(label)}</text></g>'
+            )
+        return (
+            f'<div class="{name}"><style>{"".join(rules)}</style><input type="checkbox" id="{name}-play"> '
+            f'<label for="{name}-play">Let them swing</label><svg viewBox="0 0 {100 * len(self.rollouts)} 122" role="img" '
+            f'aria-label="{escape(self.alt)}" style="display:block;width:100%;max-width:32rem">{"".join(arms)}</svg></div>'
+        )

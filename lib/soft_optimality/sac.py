@@ -46,6 +46,7 @@ LOG_STD = (-20.0, 2.0)  # log σ is held between these, as in the authors' code
 HALF_LOG_2PI = 0.5 * log(2 * np.pi)
 NARROWEST = LOG_STD[0] + HALF_LOG_2PI + 0.5  # entropy of one dimension of u at the smallest σ
 FORMAT = 1  # of saved files
+BAR_DELAY = 3.0  # seconds before a progress bar shows
 
 
 # -- networks: `count` of one shape side by side, so that a layer of all of them is one stacked product ------------------------------
@@ -550,7 +551,7 @@ class SAC:
         """
         steps, episodes, done, interrupted = as_count("steps", steps), len(self.episode_returns), 0, False
         self._resume()
-        with _one_thread(), _Patience() as patience, tqdm(total=steps, disable=not progress, unit="step") as bar:
+        with _one_thread(), _Patience() as patience, tqdm(total=steps, disable=not progress, delay=BAR_DELAY, unit="step") as bar:
             try:
                 while done < steps and not patience.asked:
                     ended = self._step()

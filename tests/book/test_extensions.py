@@ -1,12 +1,15 @@
 """The book's own Sphinx extensions, on pages of a few lines."""
 
 import io
+import json
 import re
 from pathlib import Path
 
 import pytest
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
+
+from book_ledger import fingerprint
 
 
 @pytest.fixture
@@ -15,7 +18,8 @@ def build(tmp_path: Path):
         """The page's HTML and the build's warnings."""
         (tmp_path / "index.md").write_text(text, "utf8")
         warnings = io.StringIO()
-        config = {"extensions": ["myst_parser", "book_math", "book_pages"], "myst_enable_extensions": ["dollarmath", "amsmath", "colon_fence"]}
+        ours = ["book_math", "book_pages", "book_ledger"]
+        config = {"extensions": ["myst_parser", *ours], "myst_enable_extensions": ["dollarmath", "amsmath", "colon_fence"]}
         with docutils_namespace(), patch_docutils():
             app = Sphinx(tmp_path, None, tmp_path / name, tmp_path / "doctrees", "html", config, status=None, warning=warnings, freshenv=True)
             app.build()
@@ -97,3 +101,20 @@ def test_images_keep_their_place(build, tmp_path: Path) -> None:
     Image.new("RGB", (30, 20)).save(tmp_path / "dot.png")
     html, _ = build("# T\n\n![A black box](dot.png)\n")
     assert re.search(r'<img width="30" height="20" [^>]*alt="A black box"', html)
+
+
+def test_an_equation_is_marked_as_verified_as_long_as_it_is_the_one_that_was(build, tmp_path: Path) -> None:
+    row = {"cases": 1000, "over": "random worlds", "worst": {"error": "1e-13"}, "test": "t.py::test", "functions": []}
+    appendix = tmp_path / "chapters" / "appendix"
+    appendix.mkdir(parents=True)
+
+    def mark(tex: str) -> str:
+        html, _ = build(f"# T\n\n\\begin{{equation}}\n{tex}\n\\label{{soft-v}}\n\\end{{equation}}\n")
+        return re.search(r'<p class="ledger-mark[^"]*">(.*?)</p>', html)[1]
+
+    whole = "\\begin{equation}\n%s\n\\end{equation}"
+    assert mark("V = Q") == "not verified yet"
+    (appendix / "ledger.json").write_text(json.dumps({"soft-v": row | {"tex": fingerprint(whole % "V = Q")}}), "utf8")
+    assert mark("V  = Q").endswith("verified: 1,000 random worlds, worst error below 1e\u201113</a>")
+    assert 'href="chapters/appendix/ledger.html#ledger-soft-v"' in mark("V = Q")
+    assert mark("V = -Q") == "not verified yet"

@@ -178,3 +178,11 @@ def test_a_cold_posterior_in_a_deterministic_world_is_the_best_path(scale):
     posterior = so.condition_on_optimality(world, 8, 1e-8 * scale, prior=np.full(4, 0.25))
     path = [world.state(*cell) for cell in [(0, 0), (0, 1), (0, 2), (0, 3), (1, 3), (2, 3), (2, 3), (2, 3)]]
     np.testing.assert_allclose(posterior.states, np.eye(world.n_states)[path], atol=1e-12)
+
+
+def test_the_divergence_is_finite_where_only_the_posteriors_floats_are_zero():
+    mdp = so.MDP(np.ones((1, 2, 1)), np.array([[0.0, -1.0]]))
+    policy = np.array([[0.5, 0.5]])
+    # KL of (½, ½) from (1, e^-10000), normalised
+    assert so.posterior_kl(mdp, policy, 1, 1e-4) == pytest.approx(5000 - np.log(2), rel=1e-12)
+    assert so.posterior_kl(mdp, policy, 1, 1e-4, prior=[1.0, 0.0]) == np.inf
