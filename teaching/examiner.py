@@ -21,13 +21,16 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-import nbformat
-import soft_optimality  # noqa: F401  its records can be received from here on
-from IPython.core.inputtransformer2 import TransformerManager
-from nbformat import NotebookNode
+# jsonschema, which nbformat uses, would spend more than a second on this grammar in each process, for a format no notebook has.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
-import wire
-from sandbox import Limits, Sandbox
+import nbformat  # noqa: E402
+from IPython.core.inputtransformer2 import TransformerManager  # noqa: E402
+from nbformat import NotebookNode  # noqa: E402
+
+import soft_optimality  # noqa: E402, F401  its records can be received from here on
+import wire  # noqa: E402
+from sandbox import Limits, Sandbox  # noqa: E402
 
 LARGEST_NOTEBOOK = 20 * 2**20
 LARGEST_OUTPUT = 2**20  # of one cell, pictures and all, in the feedback
@@ -81,8 +84,7 @@ class Line:
         self.count = 0
         self.gone = ""
         try:
-            wire.send(self.sandbox.to, self.sandbox.start_message())
-            wire.receive(self.sandbox.back)
+            self.sandbox.start()
         except (OSError, EOFError):
             raise RuntimeError("the sandbox did not start") from None
 
@@ -116,7 +118,10 @@ class Line:
 
     def call(self, number: int, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         answer = self.exchange(
-            "call", number=number, arguments=[self.encode(a) for a in arguments], keywords={name: self.encode(value) for name, value in keywords.items()}
+            "call",
+            number=number,
+            arguments=[self.encode(a) for a in arguments],
+            keywords={name: self.encode(value) for name, value in keywords.items()},
         )
         for mine, theirs in zip(arguments, answer.get("arguments", []), strict=False):
             _copy_changes(mine, self.decode(theirs))
@@ -145,7 +150,7 @@ class Line:
         try:
             return wire.decode(message, other)
         except wire.BadMessage as error:
-            self._lost(error)
+            raise StudentError(f"what came back cannot be read ({error})") from None
 
 
 def _copy_changes(mine: Any, theirs: Any) -> None:
@@ -162,18 +167,18 @@ def _copy_changes(mine: Any, theirs: Any) -> None:
 def read_submission(data: bytes) -> NotebookNode:
     """A student's notebook without its outputs.  Unreadable, in words for the student, where it is none."""
     if len(data) > LARGEST_NOTEBOOK:
-        raise Unreadable(f"The file has {len(data) // 2**20} MB; at most {LARGEST_NOTEBOOK // 2**20} are read. Clear its outputs and hand it in again.")
+        raise Unreadable(f"The file has {len(data) // 2**20} MB, more than {LARGEST_NOTEBOOK // 2**20}. Clear its outputs and hand it in again.")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Unreadable(
-            f"The file is not UTF-8 text (byte {error.start} cannot be read), so it was not saved by Jupyter. Save it from Jupyter and hand it in again."
+            f"The file is not UTF-8 text (byte {error.start} cannot be read). Open it in Jupyter, save it and hand it in again."
         ) from None
     try:
         notebook = nbformat.reads(text, as_version=4)
         nbformat.validate(notebook, relax_add_props=True)
     except (nbformat.reader.NotJSONError, RecursionError):
-        raise Unreadable("The file is not a notebook: it is not valid JSON. It may be cut off; open it in Jupyter, save it and hand it in again.") from None
+        raise Unreadable("The file is not a notebook: it is not valid JSON, perhaps cut off. Save it in Jupyter and hand it in again.") from None
     except Exception as error:
         detail = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise Unreadable(f"The file is JSON but not a notebook ({detail}). Save it from Jupyter and hand it in again.") from None
@@ -402,7 +407,7 @@ def _notes(cells: dict[str, NotebookNode], submission: NotebookNode) -> list[str
     notes = [f"the cell {name} is missing" for name in cells if name not in found and cells[name].cell_type == "code"]
     notes += [f"the cell {name} is there {found.count(name)} times; the last one counts" for name in cells if found.count(name) > 1]
     kernel = submission.metadata.get("kernelspec", {})
-    language = str(kernel.get("language") or submission.metadata.get("language_info", {}).get("name") or "python") if isinstance(kernel, dict) else "?"
+    language = str(kernel.get("language") or "python") if isinstance(kernel, dict) else "?"
     if language.lower() not in ("python", "python3", "ipython"):
         notes.append(f"the notebook asks for a kernel of {language[:40]!r}; it was graded with Python")
     return notes
@@ -460,7 +465,7 @@ def in_own_process(job: dict[str, Any]) -> dict[str, Any]:
         problem = run.stderr.strip().splitlines()[-1:] or [f"exit code {run.returncode}"]
     except subprocess.TimeoutExpired:
         problem = ["the tests did not end"]
-    return {"points": 0.0, "max": 0.0, "scores": {}, "status": "error", "reasons": [f"The grader failed, grade again: {problem[0]}"], "notebook": None}
+    return {"points": 0.0, "max": 0.0, "scores": {}, "status": "error", "reasons": [f"The grader failed: {problem[0]}"], "notebook": None}
 
 
 def main() -> None:

@@ -176,7 +176,12 @@ class Course:
         notebook = nbformat.from_dict(result["notebook"]) if result["notebook"] else nbformat.v4.new_notebook()
         write(self.root / "autograded" / item.student / item.assignment / f"{item.assignment}.ipynb", nbformat.writes(notebook))
         notebook.cells.insert(0, _summary(row, result["reasons"]))
-        names = {"notebook": item.assignment, "assignment": item.assignment, "student": item.student, "db_url": f"sqlite:///{self.root / 'gradebook.db'}"}
+        names = {
+            "notebook": item.assignment,
+            "assignment": item.assignment,
+            "student": item.student,
+            "db_url": f"sqlite:///{self.root / 'gradebook.db'}",
+        }
         html, _ = self.exporter.from_notebook_node(notebook, {"nbgrader": names, "metadata": {"name": item.assignment}})
         write(page, html)
         write(stamp, state)
@@ -220,7 +225,8 @@ def grade_class(submissions: Path, course: Course, limits: Limits, unsafe: bool,
     """Grade what has not been graded, and write feedback and the table."""
     items = find_submissions(submissions, set(course.sources))
     if not items:
-        raise SystemExit(f"{submissions}: no submissions; expected <student>/<assignment>/<assignment>.ipynb with an assignment of {sorted(course.sources)}")
+        expected = f"expected <student>/<assignment>/<assignment>.ipynb with an assignment of {', '.join(sorted(course.sources))}"
+        raise SystemExit(f"{submissions}: no submissions; {expected}")
     grader = b"".join(path.read_bytes() for path in sorted(HERE.glob("*.py")))
     results: dict[Submission, Job] = {}
     todo: list[tuple[Submission, str, Job]] = []
@@ -235,7 +241,13 @@ def grade_class(submissions: Path, course: Course, limits: Limits, unsafe: bool,
         elif isinstance(data, str):
             results[item] = course.store(item, key, dataclasses.asdict(examiner.unreadable(source, data)))
         else:
-            todo.append((item, key, {"source": source, "release": course.releases[item.assignment], "submission": parts[1], "limits": parts[2], "unsafe": unsafe}))
+            todo.append(
+                (
+                    item,
+                    key,
+                    {"source": source, "release": course.releases[item.assignment], "submission": parts[1], "limits": parts[2], "unsafe": unsafe},
+                )
+            )
     with tqdm(total=len(items), initial=len(results), desc="grading", unit="notebook") as bar:
         for index, result in run([job for _, _, job in todo]) if todo else ():
             item, key, _ = todo[index]
@@ -274,7 +286,7 @@ def main() -> None:
     logging.disable(logging.WARNING)
     warnings.filterwarnings("ignore", category=SAWarning)  # nbgrader's own way with its database
     course = Course(options.out.resolve(), {path.stem: path for path in sorted(options.sources.glob("*.ipynb"))})
-    run: Callable[[list[Job]], Iterator[tuple[int, Job]]] = lambda jobs: (  # noqa: E731
+    run: Callable[[list[Job]], Iterator[tuple[int, Job]]] = lambda jobs: (
         on_cluster(jobs, options.scheduler) if options.scheduler else on_this_machine(jobs, options.workers)
     )
     print(grade_class(options.submissions, course, limits, options.unsafe, run))

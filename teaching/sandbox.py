@@ -8,6 +8,7 @@ number of processes and time for all of it together by a watcher outside, who en
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -20,12 +21,13 @@ from pathlib import Path
 from typing import IO
 
 import psutil
-import soft_optimality
 
+import soft_optimality
 import wire
 
 HERE = Path(__file__).resolve().parent
 LIBRARY = Path(soft_optimality.__file__).resolve().parents[1]
+START_SECONDS = 120  # for Python to start, on a busy machine
 PRIVATE_USERS = 1_000_000_000  # from root each submission gets a user of its own from here on
 
 
@@ -61,7 +63,16 @@ def bubblewrap(program: list[str], limits: Limits) -> list[str]:
     bwrap = os.environ.get("BWRAP") or shutil.which("bwrap")
     if not bwrap:
         raise NoSandbox("bubblewrap (the program bwrap) is not installed: apt-get install bubblewrap")
-    command = [bwrap, "--die-with-parent", "--new-session", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+    command = [
+        bwrap,
+        "--die-with-parent",
+        "--new-session",
+        "--unshare-ipc",
+        "--unshare-pid",
+        "--unshare-net",
+        "--unshare-uts",
+        "--unshare-cgroup-try",
+    ]
     if private_user():  # student.py becomes that user as its first act
         command += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SYS_RESOURCE"]
     else:
@@ -78,7 +89,14 @@ def bubblewrap(program: list[str], limits: Limits) -> list[str]:
     for name in ("/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives"):
         command += ["--ro-bind-try", name, name]
     command += ["--perms", "1777", "--size", str(limits.disk), "--tmpfs", "/tmp"]
-    needed = {Path(sys.prefix), Path(sys.base_prefix), Path(os.path.realpath(sys.executable)).parents[1], LIBRARY, HERE / "wire.py", HERE / "student.py"}
+    needed = {
+        Path(sys.prefix),
+        Path(sys.base_prefix),
+        Path(os.path.realpath(sys.executable)).parents[1],
+        LIBRARY,
+        HERE / "wire.py",
+        HERE / "student.py",
+    }
     for path in sorted(path for path in needed if not path.is_relative_to("/usr")):
         for parent in reversed(path.parents):  # bubblewrap would make them for its own user only
             if str(parent) not in ("/", "/tmp") and str(parent) not in command:
@@ -91,7 +109,7 @@ def bubblewrap(program: list[str], limits: Limits) -> list[str]:
 
 def environment(home: str) -> dict[str, str]:
     """All that a submission sees of the environment.  One thread for each library: they count as processes."""
-    threads = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return {
         "PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "HOME": home, "LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1",
         "IPYTHONDIR": f"{home}/.ipython", "MPLCONFIGDIR": f"{home}/.matplotlib", "SOFT_OPTIMALITY_STATIC": "1", **threads,
@@ -111,13 +129,20 @@ def refusal(limits: Limits) -> str:
         return f"bubblewrap does not work here: {run.stderr.strip()[-300:]}"
     sandbox = Sandbox(limits, unsafe=False)
     try:
-        wire.send(sandbox.to, sandbox.start_message())
-        wire.receive(sandbox.back)
+        sandbox.start()
     except (OSError, EOFError):
         return "the sandbox starts, but Python cannot run in it (can every user read this folder?)"
     finally:
         sandbox.close()
     return ""
+
+
+def _memory(processes: list[psutil.Process], ask: str, field: str) -> int:
+    total = 0
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            total += getattr(getattr(process, ask)(), field)
+    return total
 
 
 class Sandbox:
@@ -126,6 +151,7 @@ class Sandbox:
     def __init__(self, limits: Limits, unsafe: bool) -> None:
         self.limits = limits
         self.ended = ""  # why the watcher ended it
+        self.end = time.monotonic() + START_SECONDS + limits.seconds
         program = [sys.executable, str(HERE / "student.py")]
         self.scratch = tempfile.TemporaryDirectory() if unsafe else None
         if self.scratch:
@@ -143,29 +169,28 @@ class Sandbox:
         self.watcher = threading.Thread(target=self._watch, daemon=True)
         self.watcher.start()
 
-    def start_message(self) -> dict[str, object]:
+    def start(self) -> None:
+        """Hand over the limits and wait until Python is ready; the clock starts then.  OSError or EOFError where it does not start."""
         limits = self.limits
-        return {
+        message = {
             "memory": limits.memory, "processes": limits.processes, "file_size": limits.disk, "seconds": limits.seconds, "output": limits.output,
             "cell_seconds": limits.cell_seconds, "user": 0 if self.unsafe else private_user(), "directory": self.directory,
         }  # fmt: skip
+        wire.send(self.to, message)
+        wire.receive(self.back)
+        self.end = time.monotonic() + limits.seconds
 
     def _watch(self) -> None:
-        end = time.monotonic() + self.limits.seconds
         while self.process.poll() is None and not self.ended:
-            if time.monotonic() > end:
+            if time.monotonic() > self.end:
                 self.kill(f"it ran longer than {self.limits.seconds} seconds in all")
                 return
-            memory = count = 0
-            for process in self._processes():
-                try:
-                    memory += process.memory_info().rss
-                    count += 1
-                except psutil.Error:
-                    continue
-            if memory > self.limits.memory:
+            processes = self._processes()
+            count = len(processes)
+            # What processes share is counted once, which takes the kernel longer to say.
+            if _memory(processes, "memory_info", "rss") > self.limits.memory and _memory(processes, "memory_full_info", "pss") > self.limits.memory:
                 self.kill(f"it used more than {self.limits.memory // 2**20} MB of memory")
-            elif count > self.limits.processes:
+            elif count > self.limits.processes + 8:  # where the kernel does not count: bubblewrap's own are among them
                 self.kill(f"it started more than {self.limits.processes} processes")
             time.sleep(0.1)
 

@@ -75,8 +75,8 @@ class Submission:
 
         os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
         self.shell = InteractiveShell.instance()
-        self.shell.showtraceback = lambda *args, **kwargs: None
-        self.shell.showsyntaxerror = lambda *args, **kwargs: None
+        self.shell.showtraceback = lambda *args, **kwargs: None  # type: ignore[method-assign]
+        self.shell.showsyntaxerror = lambda *args, **kwargs: None  # type: ignore[method-assign]
         self.known: list[Any] = []
         self.cell_seconds, self.most_output = cell_seconds, most_output
 
@@ -86,7 +86,11 @@ class Submission:
 
         stdout, stderr = Limited(self.most_output), Limited(self.most_output)
         problem: BaseException | None = None
-        with capture_output(stdout=False, stderr=False, display=True) as captured, contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+        with (
+            capture_output(stdout=False, stderr=False, display=True) as captured,
+            contextlib.redirect_stdout(stdout),
+            contextlib.redirect_stderr(stderr),
+        ):
             try:
                 with time_limit(self.cell_seconds):
                     result = self.shell.run_cell(code, store_history=True)
