@@ -96,6 +96,8 @@ class Course:
     def __init__(self, root: Path, sources: dict[str, Path]) -> None:
         self.root, self.sources = root, {name: path.read_text(encoding="utf-8") for name, path in sources.items()}
         root.mkdir(parents=True, exist_ok=True)
+        # What `jupyter lab`, started in this folder, needs to find nbgrader's course.
+        write(root / "nbgrader_config.py", f"c = get_config()  # noqa: F821\nc.CourseDirectory.root = {str(root)!r}\n")
         for name, path in sources.items():
             copy = root / "source" / name / path.name
             made = (root / "gradebook.db").exists() and (root / "release" / name / f"{name}.ipynb").exists()

@@ -10,6 +10,7 @@ from typing import Any
 
 import nbformat
 import pytest
+
 from assign import SOURCES, assign, pack
 from examiner import in_own_process
 from sandbox import Limits, refusal
