@@ -174,7 +174,8 @@ class Sandbox:
         """Hand over the limits and wait until Python is ready; the clock starts then.  OSError or EOFError where it does not start."""
         limits = self.limits
         message = {
-            "memory": limits.memory, "processes": 4096 if self.unsafe else limits.processes, "file_size": limits.disk, "seconds": limits.seconds, "output": limits.output,
+            "memory": limits.memory, "processes": 4096 if self.unsafe else limits.processes, "file_size": limits.disk,
+            "seconds": limits.seconds, "output": limits.output,
             "cell_seconds": limits.cell_seconds, "user": 0 if self.unsafe else private_user(), "directory": self.directory,
         }  # fmt: skip
         wire.send(self.to, message)
