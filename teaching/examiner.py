@@ -33,6 +33,7 @@ import wire  # noqa: E402
 from sandbox import Limits, Sandbox  # noqa: E402
 
 LARGEST_NOTEBOOK = 20 * 2**20
+SHOWN = ("text/plain", "image/png", "image/jpeg")  # HTML and SVG could carry scripts into the instructor's browser
 LARGEST_OUTPUT = 2**20  # of one cell, pictures and all, in the feedback
 
 
@@ -427,6 +428,9 @@ def _checked(outputs: Any) -> list[Any]:
         if len(json.dumps(outputs)) > LARGEST_OUTPUT:
             return [_stream("[the output was too large and was left out]\n")]
         cell = nbformat.v4.new_code_cell(outputs=[nbformat.from_dict(output) for output in outputs])
+        for output in cell.outputs:
+            if "data" in output:
+                output.data = {kind: data for kind, data in output.data.items() if kind in SHOWN}
         nbformat.validate(nbformat.v4.new_notebook(cells=[cell]))
         return cell.outputs
     except Exception:

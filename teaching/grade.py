@@ -14,6 +14,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import stat
 import sys
@@ -39,6 +40,8 @@ from examiner import LARGEST_NOTEBOOK
 from sandbox import Limits, refusal
 
 COLUMNS = ["student", "assignment", "points", "max", "status", "reason"]
+# Feedback pages run no script and ask nothing of any host, whatever a student wrote into a cell.
+INERT = """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:">"""
 HERE = Path(__file__).resolve().parent
 Job = dict[str, Any]
 
@@ -97,7 +100,8 @@ class Course:
         self.root, self.sources = root, {name: path.read_text(encoding="utf-8") for name, path in sources.items()}
         root.mkdir(parents=True, exist_ok=True)
         # What `jupyter lab`, started in this folder, needs to find nbgrader's course.
-        write(root / "nbgrader_config.py", f"c = get_config()  # noqa: F821\nc.CourseDirectory.root = {str(root)!r}\n")
+        settings = ["c = get_config()", f"c.CourseDirectory.root = {str(root)!r}", "c.HTMLExporter.sanitize_html = True", ""]
+        write(root / "nbgrader_config.py", "\n".join(settings))
         for name, path in sources.items():
             copy = root / "source" / name / path.name
             made = (root / "gradebook.db").exists() and (root / "release" / name / f"{name}.ipynb").exists()
@@ -185,7 +189,7 @@ class Course:
             "db_url": f"sqlite:///{self.root / 'gradebook.db'}",
         }
         html, _ = self.exporter.from_notebook_node(notebook, {"nbgrader": names, "metadata": {"name": item.assignment}})
-        write(page, html)
+        write(page, re.sub(r'<script src="https?:[^"]*">\s*</script>', "", html).replace("<head>", "<head>" + INERT, 1))
         write(stamp, state)
 
 

@@ -161,9 +161,10 @@ def test_each_graded_alone_gets_the_same_grade(school: School, graded: Path) -> 
         assert {name: together[name] for name in by_itself} == by_itself, student
 
 
-def test_a_dask_cluster_of_two_workers_gives_the_same_table(school: School, graded: Path) -> None:
+def test_a_dask_cluster_of_two_workers_gives_the_same_table(school: School, graded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from distributed import LocalCluster
 
+    monkeypatch.setenv("PYTHONPATH", str(TEACHING))  # as `make worker` does
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None) as cluster:
         run(school.command(school.folder / "handed_in", school.folder / "cluster", "--scheduler", cluster.scheduler_address))
     assert (school.folder / "cluster" / "grades.csv").read_bytes() == (graded / "grades.csv").read_bytes()
@@ -179,3 +180,24 @@ def test_without_a_sandbox_nothing_is_graded_unless_told_to(school: School) -> N
     assert "No grading without a sandbox" in refused.stderr
     run([*command, "--unsafe"], BWRAP="/bin/false")
     assert table(school.folder / "unsafe")["perfect"]["points"] == "5"
+
+
+def test_points_that_a_person_gives_come_into_the_table_without_grading_again(school: School, graded: Path) -> None:
+    from nbgrader.api import Gradebook
+
+    folder = school.folder / "read" / "perfect"
+    folder.mkdir(parents=True)
+    (folder / f"{NAME}.ipynb").write_bytes((school.folder / "handed_in" / "perfect" / NAME / f"{NAME}.ipynb").read_bytes())
+    out = school.folder / "read_out"
+    run(school.command(folder.parent, out))
+    result = (out / "results" / "perfect" / f"{NAME}.json").stat().st_mtime_ns
+    with Gradebook(f"sqlite:///{out / 'gradebook.db'}") as book:  # what the formgrader does
+        grade = book.find_grade("why", NAME, NAME, "perfect")
+        grade.manual_score, grade.needs_manual_grade = 0.5, False
+        book.find_comment("why", NAME, NAME, "perfect").manual_comment = "And why not?"
+        book.db.commit()
+    run(school.command(folder.parent, out))
+    row = table(out)["perfect"]
+    assert (row["points"], row["status"]) == ("5.5", "graded")
+    assert "And why not?" in (out / "feedback" / "perfect" / f"{NAME}.html").read_text(encoding="utf-8")
+    assert (out / "results" / "perfect" / f"{NAME}.json").stat().st_mtime_ns == result
