@@ -163,15 +163,18 @@ for _ in range(4):
         os._exit(0)
 time.sleep(20)"""
     swarm = """
-import os, time
-started = 0
+import os
+started, (hold, end) = 0, os.pipe()
 try:
     for _ in range(200):
         if os.fork() == 0:
-            time.sleep(4)
+            os.close(end)
+            os.read(hold, 1)
             os._exit(0)
         started += 1
 finally:
+    os.close(end)
+    for _ in range(started): os.wait()
     print("started", started, "processes")
 """
     walk = """
