@@ -138,7 +138,7 @@ class Line:
                 return kind(text)
             except TypeError:  # UnicodeDecodeError and its like want more arguments
                 pass
-        return StudentError(f"{name}: {text}")
+        return StudentError(f"the function was {text}" if name == "TimeIsUp" else f"{name}: {text}")
 
     def encode(self, value: Any) -> Any:
         return wire.encode(value, lambda other: {"remote": other._number} if isinstance(other, Remote) else wire.pickled(other))
@@ -298,6 +298,8 @@ def said(error: BaseException) -> str:
     text = str(error).strip()
     if isinstance(error, AssertionError):
         return text or "a test of this exercise fails (it gives no message)"
+    if isinstance(error, StudentError | Gone):
+        return text
     if isinstance(error, NameError) and text:
         return text + ": was the cell removed, or did it fail?"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
@@ -358,6 +360,7 @@ def examine(source: NotebookNode, release: NotebookNode, submission: NotebookNod
                 mine.metadata = stubs[name].metadata if theirs is not None and place[name] == index else NotebookNode()
                 if mine.cell_type == "code":
                     mine.outputs = outputs(mine.source)
+                    notes += [f"the cell {name or index + 1} ended with {ended}" for ended in map(_ending, mine.outputs) if ended]
                 if theirs is not None and is_grade(theirs) and mine.source.strip() != stubs[name].source.strip():
                     answered.add(name)
                 shown.append(mine)
@@ -412,6 +415,13 @@ def _notes(cells: dict[str, NotebookNode], submission: NotebookNode) -> list[str
     if language.lower() not in ("python", "python3", "ipython"):
         notes.append(f"the notebook asks for a kernel of {language[:40]!r}; it was graded with Python")
     return notes
+
+
+def _ending(output: Any) -> str:
+    """The error that ended a cell, in a line."""
+    if output["output_type"] != "error" or output["ename"] == "Stopped":
+        return ""
+    return " ".join(f"{output['ename']}: {output['evalue']}".split())[:150].removesuffix(":")
 
 
 def _stream(text: str) -> NotebookNode:
