@@ -188,7 +188,7 @@ for top in ("/tmp", "/home", "/root", "/work", "/mnt", "/etc", "/dev"):
             try:
                 data = open(path, "rb").read(10**6)
             except OSError: continue
-            if b"negative numbers are doubled" in data: found.append(path)
+            if b"negative numbers " + b"are doubled" in data: found.append(path)
 print("found", found)
 """
     leave = f"""
