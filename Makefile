@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 export SOFT_OPTIMALITY_STATIC := 1
 export PYTHONHASHSEED := 0
 
-.PHONY: help binder book html ledger links mutants pdf serve test lint notebooks clean
+.PHONY: help assignments binder book grade html ledger links mutants pdf serve test lint notebooks worker clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -31,7 +31,11 @@ $(VENV)/lite.stamp: $(VENV)/book.stamp requirements-lite.txt
 		--python-version 3.14 -d $(VENV)/lite-wheels -r requirements-lite.txt
 	@touch $@
 
-$(VENV)/test.stamp: $(VENV)/book.stamp requirements-test.txt
+$(VENV)/teaching.stamp: $(VENV)/book.stamp requirements-teaching.txt
+	$(PIP) -r requirements-teaching.txt
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/teaching.stamp requirements-test.txt
 	$(PIP) -r requirements-test.txt
 	@touch $@
 
@@ -55,6 +59,7 @@ lint: $(VENV)/test.stamp  ## ruff and mypy
 
 test: lint html  ## everything that is checked
 	@CHROMIUM="$$(bash book_ext/chromium.sh)" && export CHROMIUM && \
+	BWRAP="$$(bash teaching/bubblewrap.sh)" && export BWRAP && \
 	echo "Chromium: $$CHROMIUM" && $(BIN)/python -m pytest -n auto
 
 pdf: html $(VENV)/test.stamp  ## print the whole book to _build/soft-optimality.pdf (with Chromium)
@@ -75,6 +80,19 @@ mutants: $(VENV)/test.stamp  ## break the library on purpose, many times, and se
 NOTEBOOKS ?= $(sort $(wildcard chapters/*.ipynb))
 notebooks: $(VENV)/book.stamp  ## execute the chapters and store their outputs (NOTEBOOKS=chapters/04_optimism.ipynb: only that one)
 	$(BIN)/python book_ext/store_outputs.py $(NOTEBOOKS)
+
+# What instructors use; chapters/appendix/instructors.md is their guide.
+GRADES ?= grades
+assignments: $(VENV)/teaching.stamp  ## student notebooks in release/, and in one zip
+	$(BIN)/python teaching/assign.py --course $(GRADES)
+
+grade: $(VENV)/teaching.stamp  ## grade a class: SUBMISSIONS=folder, and if you like SCHEDULER=address GRADES=folder UNSAFE=1
+	@test -n "$(SUBMISSIONS)" || { echo "make grade SUBMISSIONS=folder, with <student>/<assignment>/<assignment>.ipynb in it" >&2; exit 2; }
+	@BWRAP="$$(bash teaching/bubblewrap.sh || true)" $(BIN)/python teaching/grade.py "$(SUBMISSIONS)" --out $(GRADES) \
+		$(if $(SCHEDULER),--scheduler $(SCHEDULER)) $(if $(UNSAFE),--unsafe) $(GRADE_OPTIONS)
+
+worker: $(VENV)/teaching.stamp  ## grade for others: a Dask worker for SCHEDULER=address
+	@BWRAP="$$(bash teaching/bubblewrap.sh || true)" PYTHONPATH=teaching $(BIN)/dask worker $(SCHEDULER) --nthreads $$(nproc) --no-dashboard
 
 clean:  ## remove the environment and all that was built
 	rm -rf $(VENV) _build exercises release .pytest_cache .mypy_cache .ruff_cache .hypothesis lib/*.egg-info
