@@ -120,18 +120,23 @@ def works() -> list[Work]:
     hmm = hidden_markov(10, 10_000)
     soft_peers = {"msdm_entropy_regularized_policy_iteration": ("msdm", 1e-4)}
     return [
-        Work("soft value iteration, S = 100, A = 4, T = 50", random_world(100, 50), "ours_soft_horizon", soft_horizon, "≤ 0.15", "read_dense", calls=5),
-        Work("soft value iteration, S = 1,000, A = 4, T = 50", random_world(1000, 50), "ours_soft_horizon", soft_horizon, "≤ 0.7; ≤ 1.15 × bound", "read_dense"),
+        Work("soft value iteration, S = 100, A = 4, T = 50", random_world(100, 50), "ours_soft_horizon", soft_horizon, "≤ 0.15",
+             "read_dense", calls=5),
+        Work("soft value iteration, S = 1,000, A = 4, T = 50", random_world(1000, 50), "ours_soft_horizon", soft_horizon,
+             "≤ 0.7; ≤ 1.15 × bound", "read_dense"),
         Work("100×100 grid that ends, hard, γ = .99", grid(100, 0.99), "ours_hard", QUANTECON, "≤ 0.7 of the best"),
         Work("100×100 grid that continues, hard, γ = .999", grid(100, 0.999, continuing=True), "ours_hard", QUANTECON, "≤ 0.2 of the best"),
         Work("100×100 grid that continues, hard, γ = .9999", grid(100, 0.9999, continuing=True), "ours_hard", QUANTECON, "≤ 0.35 of the best"),
-        Work("100×100 grid that ends, soft, γ = .99", grid(100, 0.99), "ours_soft", {n: (e, np.inf) for n, (e, _) in QUANTECON.items()}, "≤ 1.0 of the best, which plan hard"),
+        Work("100×100 grid that ends, soft, γ = .99", grid(100, 0.99), "ours_soft", {n: (e, np.inf) for n, (e, _) in QUANTECON.items()},
+             "≤ 1.0 of the best, which plan hard"),
         Work("20×20 grid that ends, soft, γ = .99", grid(20, 0.99), "ours_soft", soft_peers),
         Work("30×30 grid that ends, hard, γ = .99", grid(30, 0.99), "ours_hard", {
             "pymdptoolbox_value_iteration": ("pymdptoolbox", np.inf), "bettermdptools_value_iteration": ("bettermdptools", 2e-6)}),
         Work("HMM, K = 10, T = 10,000: smoothing", hmm, "ours_smoothing", {
-            "hmmlearn_smoothing": ("hmmlearn", 1e-9), "hmmlearn_smoothing_scaling": ("hmmlearn", 1e-9), "dynamax_smoothing": ("dynamax", 1e-9)}, "≤ 0.5 of hmmlearn's default"),
-        Work("HMM, K = 10, T = 10,000: Viterbi", hmm, "ours_viterbi", {"hmmlearn_viterbi": ("hmmlearn", 0), "dynamax_viterbi": ("dynamax", 0)}, "≤ 5"),
+            "hmmlearn_smoothing": ("hmmlearn", 1e-9), "hmmlearn_smoothing_scaling": ("hmmlearn", 1e-9), "dynamax_smoothing": ("dynamax", 1e-9)},
+             "≤ 0.5 of hmmlearn's default"),
+        Work("HMM, K = 10, T = 10,000: Viterbi", hmm, "ours_viterbi", {
+            "hmmlearn_viterbi": ("hmmlearn", 0), "dynamax_viterbi": ("dynamax", 0)}, "≤ 5"),
         Work("soft actor–critic, 100 updates", {"updates": 100}, "ours_sac", {
             "stable_baselines3_sac": ("stable-baselines3", np.inf), "sbx_sac": ("sbx-rl", np.inf)}, "≤ 0.25 of Stable-Baselines3", threads=1),
     ]  # fmt: skip
@@ -228,7 +233,8 @@ def measure(work: Work, rounds: int) -> list[dict[str, Any]]:
             ratio = np.array(ours.seconds) / np.array(contender.seconds)
             low, middle, high = np.percentile(ratio, [25, 50, 75])
             row = {"work": work.name, "contender": contender.name, "milliseconds": f"{1e3 * np.median(contender.seconds):.3g}",
-                   "ours/theirs": f"{middle:.2f}", "quartiles": f"{low:.2f}–{high:.2f}", "first call, s": f"{contender.first:.2f}", "note": ""}  # fmt: skip
+                   "ours/theirs": f"{middle:.2f}", "quartiles": f"{low:.2f}–{high:.2f}",
+                   "first call, s": f"{contender.first:.2f}", "note": ""}  # fmt: skip
             if contender is ours:
                 row["note"] = f"goal {work.goal}" if work.goal else ""
             elif contender.name == work.bound:

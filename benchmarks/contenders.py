@@ -139,7 +139,7 @@ def bettermdptools_value_iteration(p: Problem) -> Run:
         s: {
             a: [
                 (float(chance), int(after), float(p["reward"][s, a]), False)
-                for chance, after in zip(matrix.data[row(s * actions + a)], matrix.indices[row(s * actions + a)])
+                for chance, after in zip(matrix.data[row(s * actions + a)], matrix.indices[row(s * actions + a)], strict=True)
             ]
             for a in range(actions)
         }

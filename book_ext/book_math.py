@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import re
 import shutil
+from collections.abc import Iterable
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from typing import Any
 from docutils import nodes
 from py_mini_racer import JSEvalException, MiniRacer
 from sphinx.application import Sphinx
+from sphinx.domains import ObjType
+from sphinx.domains.math import MathDomain
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
@@ -74,6 +77,16 @@ def visit_display(writer: Any, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+class NamedEquations(MathDomain):
+    """Labelled equations as objects: the search finds them by name, and other books can refer to them."""
+
+    object_types = {"equation": ObjType("equation", "eq", "numref")}  # noqa: RUF012
+
+    def get_objects(self) -> Iterable[tuple[str, str, str, str, str, int]]:
+        for name, (docname, _) in sorted(self.equations.items()):
+            yield name, name, "equation", docname, nodes.make_id(f"equation-{name}"), 0  # before pages that have the words
+
+
 def name_amsmath(app: Sphinx, doctree: nodes.document) -> None:
     r"""MyST labels a numbered amsmath environment with a random UUID: give it its \label, so that {eq} finds it and ids stay the same."""
     equations = app.env.get_domain("math").equations  # type: ignore[attr-defined]
@@ -126,6 +139,7 @@ def add_style(app: Sphinx, pagename: str, templatename: str, context: dict[str, 
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_domain(NamedEquations, override=True)
     app.add_html_math_renderer("katex", (visit_inline, None), (visit_display, None))
     app.connect("config-inited", lambda app, config: setattr(config, "html_math_renderer", "katex"))
     app.connect("builder-inited", copy_katex)

@@ -3,7 +3,7 @@
     import soft_optimality as so
 
 Floors, each importing only from those below: numerics; mdp, hmm; worlds, backups; planning, posterior, objectives; the learners
-(sampling, q_learning, hindsight, linear_q, policy_gradient, actor_critic, sac); plotting, explorers.
+(sampling, q_learning, hindsight, linear_q, policy_gradient, actor_critic, sac); plotting, explorers, checks.
 What learns from an environment is imported when it is first asked for: Gymnasium takes its time.
 """
 
@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import backups, plotting, worlds
+from .checks import check
 from .explorers import BackupExplorer, GridworldExplorer, HMMExplorer, LearningExplorer, LotteryExplorer
 from .hmm import HMM
 from .mdp import MDP
@@ -40,6 +41,7 @@ __all__ = [
     "Plan",
     "Posterior",
     "backups",
+    "check",
     "condition_on_optimality",
     "elbo",
     "evaluate_policy",

@@ -10,7 +10,7 @@ from serving import served
 
 
 def page_names() -> list[str]:
-    return sorted(str(path.relative_to(SITE)) for path in SITE.rglob("*.html") if "_static" not in path.parts)
+    return sorted(str(path.relative_to(SITE)) for path in SITE.rglob("*.html") if not {"_static", "lite"} & set(path.parts))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

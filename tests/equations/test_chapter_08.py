@@ -2,12 +2,12 @@
 
 import gymnasium
 import numpy as np
-from soft_optimality.linear_q import linear_soft_q_learning
-from soft_optimality.q_learning import soft_q_learning
 
 import soft_optimality as so
 from ledger import equation
 from random_worlds import World, log, lse, worlds
+from soft_optimality.linear_q import linear_soft_q_learning
+from soft_optimality.q_learning import soft_q_learning
 
 WORLDS = {"discount": 0.8, "temperatures": (-2.0, 3.0), "possible": False}
 

@@ -55,7 +55,7 @@ def objective(world: World, theta: np.ndarray) -> float:
 
 @equation(
     "spg",
-    "69b3fc06",
+    "a0bd9bcc",
     "The gradient of reward plus entropy is the expected score times the soft reward to go, less any baseline.",
     so.elbo,
 )
@@ -92,7 +92,7 @@ def test_baseline_free(tally):
 
 @equation(
     "pg-sql-equivalence",
-    "8caafecb",
+    "0d401585",
     "With Q = V + η log π the gradient of soft Q-learning is −η times the policy gradient plus the value's, if four things are held.",
     so.backups.soft_v,
     so.backups.boltzmann_policy,

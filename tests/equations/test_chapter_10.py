@@ -4,9 +4,9 @@ import numpy as np
 from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import ndtr
-from soft_optimality.actor_critic import entropies
 
 from ledger import equation
+from soft_optimality.actor_critic import entropies
 from soft_optimality.sac import squashed_gaussian, temperature_gradient
 
 
@@ -18,7 +18,7 @@ def chance_between(low: np.ndarray, high: np.ndarray, mean: float, std: float) -
 
 @equation(
     "tanh-jacobian",
-    "e985419c",
+    "9c0bc9d9",
     "The log-density of c tanh(u) is that of the Gaussian minus log(1 − tanh²) and minus log c, in each dimension.",
     squashed_gaussian,
     over="random policies",
@@ -60,7 +60,7 @@ def log_sum(x: np.ndarray) -> float:
 
 @equation(
     "temperature-dual",
-    "27d066b2",
+    "b6882897",
     "The temperature that minimizes the dual is the multiplier of the entropy constraint: its gradient is entropy minus target.",
     temperature_gradient,
     entropies,
