@@ -9,7 +9,7 @@ from random_worlds import log, lse, worlds
 
 @equation(
     "composition-bound",
-    "c93ae8ac",
+    "6074d593",
     "The mean of two optimal Q is at least the optimal Q of the mean reward, and exceeds it by at most C, which grows as the two policies differ.",
     so.soft_value_iteration,
 )
