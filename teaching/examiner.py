@@ -30,7 +30,7 @@ from nbformat import NotebookNode  # noqa: E402
 
 import soft_optimality  # noqa: E402, F401  its records can be received from here on
 import wire  # noqa: E402
-from sandbox import Limits, Sandbox  # noqa: E402
+from sandbox import START_SECONDS, Limits, Sandbox  # noqa: E402
 
 LARGEST_NOTEBOOK = 20 * 2**20
 SHOWN = ("text/plain", "image/png", "image/jpeg")  # HTML and SVG could carry scripts into the instructor's browser
@@ -470,9 +470,10 @@ def grade(job: dict[str, Any]) -> dict[str, Any]:
 
 def in_own_process(job: dict[str, Any]) -> dict[str, Any]:
     """`grade` in a fresh Python.  What a Dask worker runs.  A failure of the grader itself is a result too, of status "error"."""
+    longest = START_SECONDS + 2 * job["limits"]["seconds"] + 60
     try:
         run = subprocess.run(
-            [sys.executable, __file__], input=json.dumps(job), capture_output=True, text=True, timeout=2 * job["limits"]["seconds"] + 60, check=False
+            [sys.executable, __file__], input=json.dumps(job), capture_output=True, text=True, timeout=longest, check=False
         )
         if run.returncode == 0:
             return json.loads(run.stdout)

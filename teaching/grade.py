@@ -131,11 +131,11 @@ class Course:
         return result if result.get("key") == key else None
 
     def store(self, item: Submission, key: str, result: Job) -> Job:
-        """Write a result in one step, so that a run that is killed leaves it whole or not at all."""
+        """Write a result in one step, and last, so that a run that is killed leaves all of it or grades again."""
         result["key"] = key
         if result["status"] != "error":
-            write(self.result_path(item), json.dumps(result))
             self._to_gradebook(item, result)
+            write(self.result_path(item), json.dumps(result))
         return result
 
     def _to_gradebook(self, item: Submission, result: Job) -> None:
@@ -152,7 +152,7 @@ class Course:
         """A line of the table; points that a person gave in nbgrader's formgrader are counted."""
         points, status, reasons = result["points"], result["status"], result["reasons"]
         if status != "error":
-            if not self._in_gradebook(item):  # killed between the file and the gradebook
+            if not self._in_gradebook(item):  # the gradebook was deleted, the results were not
                 self._to_gradebook(item, result)
             notebook = self.gradebook.find_submission_notebook(item.assignment, item.assignment, item.student)
             points = notebook.score

@@ -175,7 +175,7 @@ class Sandbox:
         limits = self.limits
         message = {
             "memory": limits.memory, "processes": 4096 if self.unsafe else limits.processes, "file_size": limits.disk,
-            "seconds": limits.seconds, "output": limits.output,
+            "processor_seconds": START_SECONDS + limits.seconds, "output": limits.output,  # the watcher's clock comes first, and says why
             "cell_seconds": limits.cell_seconds, "user": 0 if self.unsafe else private_user(), "directory": self.directory,
         }  # fmt: skip
         wire.send(self.to, message)

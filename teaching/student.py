@@ -22,10 +22,10 @@ class TimeIsUp(BaseException):
     """Not an Exception, so that a student's `except Exception` does not swallow it."""
 
 
-def restrict(memory: int, processes: int, file_size: int, seconds: int, user: int) -> None:
+def restrict(memory: int, processes: int, file_size: int, processor_seconds: int, user: int) -> None:
     """Limits on this process and its children; from root, become a user that owns nothing."""
     for what, limit in [
-        (resource.RLIMIT_AS, memory), (resource.RLIMIT_FSIZE, file_size), (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_AS, memory), (resource.RLIMIT_FSIZE, file_size), (resource.RLIMIT_CPU, processor_seconds),
         (resource.RLIMIT_NOFILE, 256), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NPROC, processes),
     ]:  # fmt: skip
         hard = resource.getrlimit(what)[1]
@@ -157,7 +157,7 @@ def main() -> None:
     for descriptor in (0, 1):
         os.dup2(nowhere, descriptor)
     start = wire.receive(incoming)
-    restrict(start["memory"], start["processes"], start["file_size"], start["seconds"], start["user"])
+    restrict(start["memory"], start["processes"], start["file_size"], start["processor_seconds"], start["user"])
     os.makedirs(start["directory"], exist_ok=True)
     os.chdir(start["directory"])
     os.environ["HOME"] = start["directory"]

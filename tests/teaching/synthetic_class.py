@@ -154,14 +154,15 @@ HAND = "to be read by a person: why (1)"
 def the_class(outside: Path, port: int) -> dict[str, Case]:
     """By student.  `outside` is a folder that no submission may touch, `port` a listener that none may reach."""
     hunger = """
-import os, time
+import os, signal, time
+signal.setitimer(signal.ITIMER_REAL, 0)
 for _ in range(4):
     if os.fork() == 0:
         block = bytearray(600 * 2**20)
         for i in range(0, len(block), 4096): block[i] = 1
-        time.sleep(20)
+        time.sleep(60)
         os._exit(0)
-time.sleep(20)"""
+time.sleep(60)"""
     swarm = """
 import os
 started, (hold, end) = 0, os.pipe()

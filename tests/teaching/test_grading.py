@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import nbformat
 import pytest
@@ -27,10 +27,10 @@ from synthetic_class import MEMORY, NAME, Case, hand_in, source, the_class
 
 import sandbox
 from examiner import in_own_process
-from grade import read
+from grade import Course, Submission, read
 
 TEACHING = Path(sandbox.__file__).parent
-LIMITS = {"seconds": 15, "cell-seconds": 3, "memory": MEMORY}
+LIMITS = {"seconds": 20, "cell-seconds": 4, "memory": MEMORY}
 
 
 @dataclass
@@ -123,6 +123,25 @@ def test_each_gets_the_right_grade_and_a_reason(school: School, graded: Path) ->
         if not (right and row["reason"] and case.words in row["reason"]):
             wrong.append(f"{student}: {row} instead of {case.points}, {case.status}, ... {case.words!r}")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")  # nbgrader's own way with its database
+def test_a_run_killed_while_it_writes_to_the_gradebook_leaves_no_half_grade(school: School, graded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    item = Submission("perfect", NAME, school.folder / "handed_in" / "perfect" / NAME / f"{NAME}.ipynb")
+    result = json.loads((graded / "results" / "perfect" / f"{NAME}.json").read_text(encoding="utf-8"))
+    sources = {NAME: school.folder / "sources" / f"{NAME}.ipynb"}
+    killed = Course(school.folder / "killed", sources)
+
+    def kill(*names: str) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(killed.gradebook, "find_grade", kill)
+    with pytest.raises(KeyboardInterrupt):
+        killed.store(item, "key", dict(result))
+    again = Course(school.folder / "killed", sources)
+    assert again.stored(item, "key") is None
+    again.store(item, "key", dict(result))
+    assert again.row(item, again.stored(item, "key") or {})[2:5] == ["5", "6", "by hand"]
 
 
 def test_nobody_reached_the_network_the_tests_or_more_than_their_processes(school: School, graded: Path) -> None:

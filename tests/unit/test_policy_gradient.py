@@ -34,6 +34,23 @@ def test_the_exact_gradient_is_the_slope_of_the_objective(seed, kind):
     np.testing.assert_allclose(pg.policy_gradient(world, theta, eta, horizon=horizon, prior=prior), numeric, atol=2e-8)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_the_exact_gradient_agrees_with_automatic_differentiation(seed):
+    world, rng = random_world(seed, 0.95), np.random.default_rng(seed)
+    theta, eta = rng.normal(size=world.shape), [0.0, 0.3, 2.0][seed % 3]
+    goes_on = ~world.terminal
+
+    def objective(logits):
+        log_pi = logits - anp.log(anp.sum(anp.exp(logits), axis=1, keepdims=True))
+        v = np.zeros(world.n_states)
+        for _ in range(4):
+            q = world.reward + world.discount * anp.dot(world.transition, v * goes_on)
+            v = anp.sum(anp.exp(log_pi) * (q - eta * log_pi), axis=1)
+        return anp.dot(world.initial * goes_on, v)
+
+    np.testing.assert_allclose(pg.policy_gradient(world, theta, eta, horizon=4), grad(objective)(theta), atol=1e-11)
+
+
 def test_it_is_zero_at_the_optimum_and_only_there():
     world = random_world(3, 0.9)
     best = so.soft_value_iteration(world, 0.5, tolerance=1e-12).policy
@@ -61,7 +78,7 @@ def test_the_sampled_gradient_agrees_within_its_standard_error(baseline, reward_
         world, theta, 0.7, horizon=3, episodes=40_000, rng=np.random.default_rng(2), baseline=baseline, reward_to_go=reward_to_go
     )
     z = (found.gradient - exact) / np.maximum(found.standard_error, 1e-12)
-    assert np.abs(z[found.standard_error > 0]).max() < 4.5
+    assert np.abs(z[found.standard_error > 0]).max() < 4.5  # of at most 60 entries: by chance once in 2,000 seeds; the seed is fixed
     np.testing.assert_array_equal(found.gradient[found.standard_error == 0], exact[found.standard_error == 0])
     assert found.mean_return == pytest.approx(pg.soft_return(world, pg.softmax_policy(theta), 0.7, horizon=3), abs=0.05)
 
@@ -124,7 +141,7 @@ def test_the_equivalence_on_200_random_problems():
         scale = 1 + np.abs(left).max()
         assert np.abs(found.q_learning - (found.value - found.policy)).max() < 1e-10 * scale
         assert np.abs(found.q_learning - left).max() < 1e-10 * scale
-        assert np.abs(found.value - found.policy - right).max() < 1e-9 * scale
+        assert np.abs(found.value - found.policy - right).max() < 1e-10 * scale
 
 
 @pytest.mark.parametrize("released", ["targets", "sampling", "weights", "v target"])
