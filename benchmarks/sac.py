@@ -33,7 +33,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-RECORDED = Path(__file__).parent / "recorded/sac_pendulum.json"
+RECORDED = Path(__file__).parents[1] / "lib/soft_optimality/recorded/sac_pendulum.json"
 FILL = 1_000
 NAMES = {"soft_optimality": "soft_optimality (NumPy)", "stable_baselines3": "Stable-Baselines3", "cleanrl_style": "CleanRL-style loop (PyTorch)"}
 
@@ -205,8 +205,7 @@ def main() -> None:
         serve(arguments.serve)
         return
     print_speeds(arguments.peers, arguments.rounds, arguments.n)
-    if RECORDED.exists():
-        print_returns()
+    print_returns()
 
 
 if __name__ == "__main__":

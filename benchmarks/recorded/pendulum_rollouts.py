@@ -20,7 +20,7 @@ import numpy as np
 
 from soft_optimality.sac import SAC
 
-FILE = Path(__file__).with_suffix(".json")
+FILE = Path(__file__).parents[2] / "lib/soft_optimality/recorded/pendulum_rollouts.json"
 SEED, START, MARKS = 0, 1003, (1_000, 3_000, 10_000)
 
 

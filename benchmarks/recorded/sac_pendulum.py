@@ -26,7 +26,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-FILE = Path(__file__).with_suffix(".json")
+FILE = Path(__file__).parents[2] / "lib/soft_optimality/recorded/sac_pendulum.json"
 SEEDS, EVERY, STEPS, EPISODES, FIRST_START = range(10), 1_000, 10_000, 20, 1_000
 AGENTS = {
     "soft_optimality": "so.SAC with its defaults: learning rate 1e-3, averaging 0.01, 256 random steps first",
@@ -65,7 +65,7 @@ def stable_baselines3(name: str, seed: int) -> dict[str, Any]:
 
 
 def cleanrl_style(seed: int) -> dict[str, Any]:
-    sys.path.insert(0, str(FILE.parents[1]))
+    sys.path.insert(0, str(Path(__file__).parents[1]))
     from sac import CleanRL
 
     agent, env, returns, temperatures = CleanRL(gymnasium.make("Pendulum-v1"), seed), gymnasium.make("Pendulum-v1"), [], []

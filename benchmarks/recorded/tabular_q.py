@@ -46,7 +46,7 @@ from soft_optimality.hindsight import goal_world
 from soft_optimality.linear_q import TileFeatures, linear_soft_q_learning
 from soft_optimality.q_learning import decaying
 
-FILE = Path(__file__).with_suffix(".json")
+FILE = Path(__file__).parents[2] / "lib/soft_optimality/recorded/tabular_q.json"
 SEEDS = range(10)
 QUARTERS = [0.25] * 4
 

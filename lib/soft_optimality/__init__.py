@@ -10,7 +10,7 @@ What learns from an environment is imported when it is first asked for: Gymnasiu
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import backups, plotting, worlds
+from . import backups, plotting, recorded, worlds
 from .checks import check
 from .explorers import BackupExplorer, GridworldExplorer, HMMExplorer, LearningExplorer, LotteryExplorer
 from .hmm import HMM
@@ -50,6 +50,7 @@ __all__ = [
     "optimistic_value_iteration",
     "plotting",
     "posterior_kl",
+    "recorded",
     "soft_actor_critic",
     "soft_policy_gradient",
     "soft_policy_iteration",

@@ -39,7 +39,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if done.returncode:
         pytest.skip(f"npm could not fetch the runtime: {done.stderr[-300:]}")
     with tarfile.open(next(folder.glob("*.tgz"))) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder)
     return folder / "package"
 
 

@@ -77,3 +77,10 @@ def test_figure_names_are_unique() -> None:
     cells = [cell for path in CHAPTERS for cell in code_cells(path)]
     names = Counter(figure_metadata(cell).get("figure", {}).get("name") for cell in cells if pictures(cell))
     assert [name for name, count in names.items() if count > 1] == []
+
+
+@chapters
+def test_it_reads_no_file_of_the_repository(path: Path) -> None:
+    """In the browser's own Python and on Colab there is the library, and no repository around it."""
+    reading = re.compile(r"\b(Path|open|loadtxt|genfromtxt|read_csv)\(|np\.load\(")
+    assert [cell.source for cell in code_cells(path) if reading.search(cell.source)] == []

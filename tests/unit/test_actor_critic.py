@@ -1,10 +1,8 @@
 """Soft policy iteration against the planner, and tabular soft actor–critic against the exact soft optimum and on the real FrozenLake."""
 
-import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -232,7 +230,7 @@ def test_importing_the_package_does_not_import_gymnasium():
 
 
 def test_the_animation_shows_the_recorded_angles_and_stands_still_until_asked():
-    recorded = json.loads((Path(__file__).parents[2] / "benchmarks/recorded/pendulum_rollouts.json").read_text(encoding="utf-8"))
+    recorded = so.recorded.load("pendulum_rollouts.json")
     assert [r["steps"] for r in recorded["rollouts"]] == [1000, 3000, 10_000] and recorded["rollouts"][-1]["return"] > -200
     angles = recorded["rollouts"][-1]["angles"]
     html = so.plotting.PendulumAnimation({"<a>": angles}, seconds=10, alt="it swings")._repr_html_()

@@ -1,8 +1,6 @@
 """Soft Q-learning against the planner's exact answer, each of its arguments against what it promises, and what must never enter Q."""
 
-import json
 import warnings
-from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -285,7 +283,7 @@ def test_frozen_lake_is_learned():
 
 
 def test_the_recorded_runs_are_what_this_code_records():
-    recorded = json.loads((Path(__file__).parents[2] / "benchmarks/recorded/tabular_q.json").read_text(encoding="utf-8"))
+    recorded = so.recorded.load("tabular_q.json")
     grid, setting = recorded["grid"], recorded["grid"]["settings"][0]
     mdp = so.worlds.gridworld(grid["rows"], **grid["options"])
     again = learn(mdp, grid["temperature"], grid["steps"][-1], 0, prior=np.full(4, 0.25), snapshots=grid["steps"])

@@ -2,14 +2,12 @@
 problem whose soft optimum is known, and a saved agent against the one that went on."""
 
 import copy as copying
-import json
 import pickle
 import re
 import signal
 import threading
 import warnings
 from itertools import pairwise
-from pathlib import Path
 
 import autograd
 import autograd.numpy as anp
@@ -18,10 +16,9 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
+import soft_optimality as so
 from soft_optimality import sac
 from soft_optimality.sac import SAC, Adam, Replay, Workspace, forward, initial_parameters, layers
-
-RECORDED = Path(__file__).parents[2] / "benchmarks/recorded/sac_pendulum.json"
 
 
 class World(gymnasium.Env):
@@ -318,9 +315,8 @@ def test_pendulum_learns_in_a_few_thousand_steps():
     assert one.evaluate(10).mean() > -800
 
 
-@pytest.mark.skipif(not RECORDED.exists(), reason="nothing recorded")
 def test_recorded_pendulum_runs_reach_what_the_book_says():
-    recorded = json.loads(RECORDED.read_text())
+    recorded = so.recorded.load("sac_pendulum.json")
     last = lambda name: np.array([run["evaluation_return"][-1] for run in recorded["runs"] if run["agent"] == name])
     ours = last("soft_optimality")
     assert recorded["steps"][-1] == 10_000 and len(ours) == 10 and ours.min() > -200

@@ -343,7 +343,7 @@ class BackupExplorer(Explorer):
 class LearningExplorer(Explorer):
     """Recorded runs of tabular learning on a gridworld, played back: curves over seeds, and what was known after so many steps.
 
-    record    the part "grid" of benchmarks/recorded/tabular_q.json, or one laid out like it
+    record    the part "grid" of so.recorded.load("tabular_q.json"), or one laid out like it
     offer     the names of the settings to choose from; all of them, if it is not given
     first, second   the settings shown: a name, and a name or "none"
     """
