@@ -19,6 +19,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import time
 import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -191,6 +192,7 @@ class Contender:
 
     def run(self, calls: int) -> None:
         assert self.process.stdin
+        time.sleep(0.05)  # the threads of whoever ran before go on waiting for work for a while, and keep the processors
         self.process.stdin.write(f"{calls}\n")
         self.process.stdin.flush()
         _, seconds, peak = self._line().split()

@@ -51,8 +51,8 @@ def ours_hard(p: Problem) -> Run:
 def ours_soft(p: Problem) -> Run:
     import soft_optimality as so
 
-    mdp = our_mdp(p)
-    return lambda: so.soft_value_iteration(mdp, float(p["temperature"]), tolerance=float(p["tolerance"])).v
+    mdp, prior = our_mdp(p), np.full(p["reward"].shape, 1 / p["reward"].shape[1])
+    return lambda: so.soft_value_iteration(mdp, float(p["temperature"]), prior=prior, tolerance=float(p["tolerance"])).v
 
 
 def our_hmm(p: Problem) -> Any:
@@ -157,7 +157,7 @@ def msdm_entropy_regularized_policy_iteration(p: Problem) -> Run:
     size, actions = p["reward"].shape
     dynamics = torch.tensor(pairs(p).toarray().reshape(size, actions, size))
     reward = torch.tensor(p["reward"])[:, :, None]
-    prior = torch.ones((1, actions), dtype=torch.float64)
+    prior = torch.full((1, actions), 1 / actions, dtype=torch.float64)
     eta = torch.tensor([float(p["temperature"])], dtype=torch.float64)
     return lambda: entropy_regularized_policy_iteration(dynamics, reward, float(p["discount"]), eta, 1000, policy_prior=prior).state_values.numpy()
 

@@ -34,49 +34,56 @@ def optimistic_q(mdp: MDP, v: Floats, temperature: float) -> Floats:
 
 
 def hard_v(q: Floats) -> Floats:
-    """V(s) = max_a Q(s,a).  (S, A) -> (S,)"""
-    return q.T.max(axis=0)
+    """V(s) = max_a Q(s,a).  (..., S, A) -> (..., S)"""
+    return q.T.max(axis=0).T
 
 
 def soft_v(q: Floats, temperature: float = 1.0, prior: Floats | None = None) -> Floats:
-    """V(s) = η log Σ_a ρ(a|s) exp(Q(s,a)/η), with ρ = 1 (the counting measure) where `prior` is None; eq. soft-v.  (S, A) -> (S,)"""
-    return soft_choice(q, temperature, prior)[0]
+    """V(s) = η log Σ_a ρ(a|s) exp(Q(s,a)/η), with ρ = 1 (the counting measure) where `prior` is None; eq. soft-v.  (..., S, A) -> (..., S)
+
+    When it is so hot that all Q/η nearly agree, the weighed sum is 1 plus very little, and its logarithm must not be computed by first
+    adding the 1.
+    """
+    best, scaled, weight = _below_the_best(q, temperature, prior)
+    if weight is None:
+        v = log(np.exp(scaled, out=scaled).sum(axis=0))
+    elif scaled.min() > -0.1:
+        v = np.log1p((weight * np.expm1(scaled)).sum(axis=0))
+    else:
+        v = log((weight * np.exp(scaled)).sum(axis=0))
+    v *= temperature
+    v += best
+    return v.T
 
 
 def greedy_policy(q: Floats) -> Floats:
-    """All probability on argmax_a Q(s,a), the lowest index among equals.  (S, A) -> (S, A)"""
-    policy = np.zeros(q.T.shape)
-    policy[q.T.argmax(axis=0), np.arange(q.shape[0])] = 1.0
+    """All probability on argmax_a Q(s,a), the lowest index among equals.  (..., S, A) -> (..., S, A)"""
+    policy = np.zeros_like(q.T)
+    np.put_along_axis(policy, q.T.argmax(axis=0)[None], 1.0, axis=0)
     return policy.T
 
 
 def boltzmann_policy(q: Floats, temperature: float = 1.0, prior: Floats | None = None) -> Floats:
-    """π(a|s) = ρ(a|s) exp((Q(s,a) − V(s))/η), eq. boltzmann-policy; a row of zeros where V(s) = -inf.  (S, A) -> (S, A)"""
-    return soft_choice(q, temperature, prior)[1]
+    """π(a|s) = ρ(a|s) exp((Q(s,a) − V(s))/η), eq. boltzmann-policy; a row of zeros where V(s) = -inf.  (..., S, A) -> (..., S, A)"""
+    _, policy, weight = _below_the_best(q, temperature, prior)
+    np.exp(policy, out=policy)
+    if weight is not None:
+        policy *= weight
+    total = policy.sum(axis=0)
+    return np.divide(policy, total, out=policy, where=total > 0).T
 
 
-def soft_choice(q: Floats, temperature: float, prior: Floats | None = None) -> tuple[Floats, Floats]:
-    """`soft_v` and `boltzmann_policy` at once: they share their exponentials.  (S, A) -> (S,), (S, A)
+def _below_the_best(q: Floats, temperature: float, prior: Floats | None) -> tuple[Floats, Floats, Floats | None]:
+    """max_a Q over the allowed actions, (Q − max Q)/η, and ρ; the actions on the leading axis.  (..., S, A) -> (S, ...), (A, S, ...), (A, S, ...)
 
-    The best Q is subtracted before the division by η: at a cold temperature the rounding of Q/η would be large.  And when it is so hot
-    that all Q/η nearly agree, the sum is 1 plus very little, and its logarithm must not be computed by first adding the 1.
+    The best is subtracted before the division: at a cold temperature the rounding of Q/η would be large.
     """
-    allowed = q.T if prior is None else np.where(prior.T > 0, q.T, -np.inf)
-    best = np.maximum(allowed.max(axis=0), LOWEST)
+    weight = None if prior is None else (prior if prior.ndim == q.ndim else np.broadcast_to(prior, q.shape)).T
+    allowed = q.T if weight is None else np.where(weight > 0, q.T, -np.inf)
+    best = allowed.max(axis=0, initial=LOWEST)
     scaled = allowed - best
     scaled /= temperature
-    if prior is not None and scaled.min() > -0.1:
-        excess = np.expm1(scaled)
-        weights, log_total = prior.T * (1 + excess), np.log1p((prior.T * excess).sum(axis=0))
-        total = weights.sum(axis=0)
-    else:
-        weights = np.exp(scaled, out=scaled)
-        if prior is not None:
-            weights *= prior.T
-        total = weights.sum(axis=0)
-        log_total = log(total)
-    v = temperature * log_total + best
-    return v, np.divide(weights, total, out=weights, where=total > 0).T
+    return best, scaled, weight
 
 
 def posterior_dynamics(mdp: MDP, v: Floats, temperature: float) -> Matrix:

@@ -58,11 +58,11 @@ class MDP:
         kind = "sparse" if sp.issparse(self.transition) else "dense"
         return f"{type(self).__name__}({self.n_states} states, {self.n_actions} actions, {kind}, discount={self.discount:g})"
 
-    @property
+    @cached_property
     def n_states(self) -> int:
         return self.initial.shape[0]
 
-    @property
+    @cached_property
     def n_actions(self) -> int:
         return self.transition.shape[0] // self.n_states if sp.issparse(self.transition) else self.transition.shape[1]
 
@@ -99,7 +99,7 @@ class MDP:
 
     def expectation(self, v: Floats) -> Floats:
         """E[v(s') | s, a], where 0 · (-inf) is 0.  (S,) -> (S, A)"""
-        if v.min() == -np.inf:
+        if not v.dot(v) < np.inf:  # the quickest way to see an infinity
             lost = np.isneginf(v)
             mean = self.operator @ np.where(lost, 0.0, v)
             mean[self.operator @ lost.astype(float) > 0] = -np.inf

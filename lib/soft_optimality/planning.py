@@ -22,7 +22,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 from numpy.typing import ArrayLike
 
-from .backups import expected_q, greedy_policy, hard_v, optimistic_q, posterior_dynamics, soft_choice, soft_v
+from .backups import boltzmann_policy, expected_q, greedy_policy, hard_v, optimistic_q, posterior_dynamics, soft_v
 from .mdp import MDP, as_policy, as_prior, default_policy
 from .numerics import Floats, Matrix, NotConverged, as_count, as_number, as_temperature, log
 
@@ -31,7 +31,7 @@ SWEEPS = 20  # of a policy between two improvements
 SMALL = {True: 400, False: 1500}  # states up to which a direct solve wins; by whether the dynamics are sparse
 LIMITS = {"value": 1_000_000, "modified": 100_000, "newton": 1000, "krylov": 1000}  # on iterations
 WARM_UP = 3  # plain applications before the first policy is followed: a better guess saves policies
-PAUSE = 4  # "krylov": applications of the operator for one policy that is followed, as four products are cheaper than a system
+PAUSE = 16  # "krylov": applications of the operator for one policy that is followed, as sixteen products are cheaper than a system
 EPSILON = np.finfo(np.float64).eps
 LARGE = 30_000  # states up to which a direct solve of a sparse system is still quick
 ROUGH, FINE = 1e-2, 1e-6  # relative error left in a Newton step: the next one mends it, or where the last one misled, hardly any
@@ -64,7 +64,7 @@ def value_iteration(
     every state.  Raises NotConverged where the tolerance is not reached, ValueError for arguments out of range.
     """
     greedy = greedy_policy if horizon is not None or mdp.discount < 1 else lambda q: _greedy_that_ends(mdp, q)
-    planner = _Planner(mdp, lambda v: expected_q(mdp, v), hard_v, lambda q: (hard_v(q), greedy(q)))
+    planner = _Planner(mdp, lambda v: expected_q(mdp, v), hard_v, greedy)
     return _plan(planner, horizon, tolerance, method, max_iterations)
 
 
@@ -83,7 +83,7 @@ def soft_value_iteration(
     prior: None is the counting measure; (A,) or (S, A) rows that sum to 1.  Otherwise as `value_iteration`.
     """
     eta, rho = as_temperature(temperature), as_prior(mdp, prior)
-    planner = _Planner(mdp, lambda v: expected_q(mdp, v), lambda q: soft_v(q, eta, rho), lambda q: soft_choice(q, eta, rho), rho, eta)
+    planner = _Planner(mdp, lambda v: expected_q(mdp, v), lambda q: soft_v(q, eta, rho), lambda q: boltzmann_policy(q, eta, rho), rho, eta)
     return _plan(planner, horizon, tolerance, method, max_iterations)
 
 
@@ -103,7 +103,7 @@ def optimistic_value_iteration(
     """
     eta, rho = as_temperature(temperature), as_prior(mdp, prior)
     planner = _Planner(
-        mdp, lambda v: optimistic_q(mdp, v, eta), lambda q: soft_v(q, eta, rho), lambda q: soft_choice(q, eta, rho), rho, eta, optimistic=True
+        mdp, lambda v: optimistic_q(mdp, v, eta), lambda q: soft_v(q, eta, rho), lambda q: boltzmann_policy(q, eta, rho), rho, eta, optimistic=True
     )
     return _plan(planner, horizon, tolerance, method, max_iterations)
 
@@ -211,7 +211,7 @@ def solve(discounted: Matrix, right: Floats) -> Floats:
 
 def solve_roughly(discounted: Matrix, right: Floats, accuracy: float) -> Floats:
     """The same by BiCGStab, up to a relative error; directly where BiCGStab breaks down."""
-    system = spla.aslinearoperator(sp.eye_array(len(right), format="csr") - discounted)
+    system = spla.LinearOperator(discounted.shape, matvec=lambda x: x - discounted @ x, dtype=np.float64)
     x, failed = spla.bicgstab(system, right, rtol=accuracy, maxiter=1000)
     return solve(discounted, right) if failed else x
 
@@ -224,7 +224,7 @@ class _Planner:
     mdp: MDP
     look_ahead: Callable[[Floats], Floats]
     choose: Callable[[Floats], Floats]  # V from Q
-    decide: Callable[[Floats], tuple[Floats, Floats]]  # V and the policy
+    follow: Callable[[Floats], Floats]  # the policy from Q
     prior: Floats | None = None
     temperature: float = 0.0
     optimistic: bool = False
@@ -239,7 +239,7 @@ class _Planner:
     def linearised(self, q: Floats, v: Floats) -> Matrix:
         """γ P_π: the derivative of the Bellman operator at V.  An optimist's P is the bent one."""
         operator = posterior_dynamics(self.mdp, v, self.temperature) if self.optimistic else self.mdp.operator
-        return policy_dynamics(self.mdp, self.decide(q)[1], operator) * self.mdp.discount
+        return policy_dynamics(self.mdp, self.follow(q), operator) * self.mdp.discount
 
     def doomed(self) -> np.ndarray:
         """States with V = -inf: each allowed action may (for an optimist: must) lead where none is allowed."""
@@ -265,17 +265,15 @@ def _backward(planner: _Planner, horizon: int) -> Plan:
     """T applications of the Bellman operator, the last step first."""
     mdp = planner.mdp
     states, actions = mdp.shape
-    ends = mdp.terminal.any()
-    q, v = np.empty((horizon, actions, states)), np.empty((horizon, states))
-    policy = np.empty(q.shape)
-    after = np.zeros(states)
+    q, v = np.empty((horizon, actions, states)).swapaxes(1, 2), np.empty((horizon, states))
+    after, ends = np.zeros(states), mdp.terminal.any()
     for t in reversed(range(horizon)):
-        here = planner.look_ahead(after)
-        after, choice = planner.decide(here)
+        q[t] = here = planner.look_ahead(after)
+        after = planner.choose(here)
         if ends:
             after[mdp.terminal] = 0.0
-        q[t], v[t], policy[t] = here.T, after, choice.T
-    return Plan(q.swapaxes(1, 2), v, planner.settled(policy.swapaxes(1, 2), v), horizon, 0.0)
+        v[t] = after
+    return Plan(q, v, planner.settled(planner.follow(q), v), horizon, 0.0)
 
 
 def _greedy_that_ends(mdp: MDP, q: Floats) -> Floats:
@@ -323,7 +321,7 @@ def _fixed_point(planner: _Planner, tolerance: float, method: str, limit: int | 
         if residual <= max(tolerance, rounding):
             ahead = _steps_ahead(planner, q, v)
             if ahead < np.inf and (residual <= rounding or residual * ahead <= tolerance):
-                return Plan(q, after, planner.settled(planner.decide(q)[1], after), iteration, residual)
+                return Plan(q, after, planner.settled(planner.follow(q), after), iteration, residual)
         if method == "value" or iteration <= WARM_UP or (method == "krylov" and iteration % PAUSE):
             v = after
         else:

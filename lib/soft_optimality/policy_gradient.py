@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from tqdm import tqdm
 
-from .backups import boltzmann_policy, soft_choice
+from .backups import boltzmann_policy, soft_v
 from .mdp import MDP, as_policy, as_prior
 from .numerics import Floats, as_count, as_floats, as_number, as_temperature, log
 from .objectives import occupancy
@@ -170,7 +170,7 @@ def pg_sql_gradients(
         raise ValueError(f"targets has shape {y.shape}, expected {table.shape}")
     rho = None if prior is None else np.broadcast_to(np.asarray(prior, dtype=float), table.shape)
     w = np.ones(len(table)) if weights is None else as_floats("weights", weights, (len(table),))
-    v, pi = soft_choice(table, eta, rho)
+    v, pi = soft_v(table, eta, rho), boltzmann_policy(table, eta, rho)
     worth = _worth(y, pi, eta, rho)
     v_target = (pi * np.where(pi > 0, worth, 0.0)).sum(axis=1)
     each = w[:, None] * pi
