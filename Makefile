@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 export SOFT_OPTIMALITY_STATIC := 1
 export PYTHONHASHSEED := 0
 
-.PHONY: help assignments binder book grade html ledger links mutants pdf serve test lint notebooks worker clean
+.PHONY: help assignments bench binder book grade html ledger links mutants pdf serve test lint notebooks worker clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -77,9 +77,13 @@ ledger: $(VENV)/test.stamp  ## verify every equation and write what was found to
 mutants: $(VENV)/test.stamp  ## break the library on purpose, many times, and see whether the ledger notices (some minutes; NEW=1: only those not tried yet)
 	PYTHONPATH=book_ext NEW=$(NEW) $(BIN)/python tests/equations/mutants.py
 
-NOTEBOOKS ?= $(sort $(wildcard chapters/*.ipynb))
+NOTEBOOKS ?= $(sort $(wildcard chapters/*.ipynb chapters/appendix/*.ipynb))
 notebooks: $(VENV)/book.stamp  ## execute the chapters and store their outputs (NOTEBOOKS=chapters/04_optimism.ipynb: only that one)
 	$(BIN)/python book_ext/store_outputs.py $(NOTEBOOKS)
+
+bench: $(VENV)/book.stamp  ## this library and its peers side by side, each installed in .venv-bench/ (half an hour; needs the network)
+	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python book_ext/store_outputs.py chapters/appendix/speed.ipynb
 
 # What instructors use; chapters/appendix/instructors.md is their guide.
 GRADES ?= grades
@@ -95,5 +99,5 @@ worker: $(VENV)/teaching.stamp  ## grade for others: a Dask worker for SCHEDULER
 	@BWRAP="$$(bash teaching/bubblewrap.sh || true)" PYTHONPATH=teaching $(BIN)/dask worker $(SCHEDULER) --nthreads $$(nproc) --no-dashboard
 
 clean:  ## remove the environment and all that was built
-	rm -rf $(VENV) _build exercises release .pytest_cache .mypy_cache .ruff_cache .hypothesis lib/*.egg-info
+	rm -rf $(VENV) .venv-bench _build exercises release .pytest_cache .mypy_cache .ruff_cache .hypothesis lib/*.egg-info
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,19 +1,21 @@
 """This library and its peers, side by side, in one run: `make bench`.
 
-    python benchmarks/bench.py [--rounds N] [--only WORD]
+    python benchmarks/bench.py [--rounds N] [--only WORD]          all of it: some twenty minutes, and as many for the first installation
 
 Each peer is installed in an environment of its own below .venv-bench/; one that cannot be installed is named as skipped.  Two contenders for
 one piece of work each get a process, answer once (that compiles what is compiled, and is not timed), and their answers are compared.  Then
 they take turns; the median over the rounds counts, and the ratio is taken round by round, so that other work on the machine slows both.
 
-The bound is what this machine cannot beat by NumPy and SciPy on this road: the time to read the dynamics as often as the method must.
-It writes benchmarks/recorded/speed.csv (a row a contender), speed_growth.csv (this library on growing problems) and speed.png.
+A bound is what NumPy cannot beat on this machine: the time to read the dynamics as often as the method must, or to call what it must call.
+It writes speed.csv (a row a contender), speed_growth.csv (this library on growing problems) and speed_machine.json into
+lib/soft_optimality/recorded/; chapters/appendix/speed.ipynb shows and draws them.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
 import os
 import platform
 import subprocess
@@ -22,7 +24,7 @@ import tempfile
 import time
 import venv
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ from tqdm import tqdm
 
 HERE = Path(__file__).parent
 ENVIRONMENTS = HERE.parent / ".venv-bench"
-RECORDED = HERE / "recorded"
+RECORDED = HERE.parent / "lib" / "soft_optimality" / "recorded"
 # One environment each: some of these want an older NumPy than others.  What an old peer needs of its own dependencies is written out, for
 # otherwise the installer would search for an hour.
 PEERS = {
@@ -43,13 +45,13 @@ PEERS = {
     ],
     "quantecon": ["quantecon==0.11.4"],
     "pymdptoolbox": ["pymdptoolbox==4.0b3"],
-    "bettermdptools": ["bettermdptools==0.9.0"],
-    "msdm": ["msdm"],
-    "irl-maxent": ["irl-maxent==0.1.0"],
+    "bettermdptools": ["bettermdptools==0.9.0 scipy"],
+    "msdm": ["msdm==0.11"],
+    "irl-maxent": ["irl-maxent==0.1.0 numpy==1.23.5 scipy==1.11.4"],
     "hmmlearn": ["hmmlearn==0.3.3"],
-    "dynamax": ["dynamax"],
-    "stable-baselines3": ["stable-baselines3==2.9.2 gymnasium[classic-control]"],
-    "sbx-rl": ["sbx-rl gymnasium[classic-control]"],
+    "dynamax": ["dynamax==1.0.3 jax==0.10.2"],
+    "stable-baselines3": ["stable-baselines3==2.9.2 torch==2.15.0 gymnasium[classic-control]"],
+    "sbx-rl": ["sbx-rl==0.28.0 jax==0.10.2 torch==2.15.0 gymnasium[classic-control]"],
 }
 
 
@@ -100,17 +102,19 @@ def hidden_markov(states: int, steps: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Work:
-    """One piece of work: who does it, and the goal as ratios ours/peer.  `peers`: contender -> (environment, largest difference allowed)."""
+    """One piece of work: who does it, and the goal as ratios ours/peer.
+
+    peers    contender -> (environment, largest difference allowed between the answers)
+    bounds   contender -> what it shows
+    """
 
     name: str
     problem: dict[str, Any]
     ours: str
     peers: dict[str, tuple[str, float]]
     goal: str = ""
-    bound: str = ""
+    bounds: dict[str, str] = field(default_factory=dict)
     threads: int | None = None
-    calls: int = 1
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 QUANTECON = {f"quantecon_{name}": ("quantecon", 2e-6) for name in ("value_iteration", "modified_policy_iteration", "policy_iteration")}
@@ -119,27 +123,34 @@ QUANTECON = {f"quantecon_{name}": ("quantecon", 2e-6) for name in ("value_iterat
 def works() -> list[Work]:
     soft_horizon = {"imitation_soft_horizon": ("imitation", 1e-9)}
     hmm = hidden_markov(10, 10_000)
-    soft_peers = {"msdm_entropy_regularized_policy_iteration": ("msdm", 1e-4)}
+    read = {"read_dense": "bound: reads the dynamics, and nothing else"}
+    calls = {"bare_sweeps": "bound: the same sweeps, without a check, a policy or a copy"}
+    best = "of QuantEcon's best"  # at γ = .9999 its value iteration takes half a minute, and is left out
     return [
         Work("soft value iteration, S = 100, A = 4, T = 50", random_world(100, 50), "ours_soft_horizon", soft_horizon, "≤ 0.15",
-             "read_dense", calls=5),
+             read | calls),
         Work("soft value iteration, S = 1,000, A = 4, T = 50", random_world(1000, 50), "ours_soft_horizon", soft_horizon,
-             "≤ 0.7; ≤ 1.15 × bound", "read_dense"),
-        Work("100×100 grid that ends, hard, γ = .99", grid(100, 0.99), "ours_hard", QUANTECON, "≤ 0.7 of the best"),
-        Work("100×100 grid that continues, hard, γ = .999", grid(100, 0.999, continuing=True), "ours_hard", QUANTECON, "≤ 0.2 of the best"),
-        Work("100×100 grid that continues, hard, γ = .9999", grid(100, 0.9999, continuing=True), "ours_hard", QUANTECON, "≤ 0.35 of the best"),
-        Work("100×100 grid that ends, soft, γ = .99", grid(100, 0.99), "ours_soft", {n: (e, np.inf) for n, (e, _) in QUANTECON.items()},
-             "≤ 1.0 of the best, which plan hard"),
-        Work("20×20 grid that ends, soft, γ = .99", grid(20, 0.99), "ours_soft", soft_peers),
+             "≤ 0.7, and ≤ 1.15 × reading", read),
+        Work("100×100 grid that ends, hard, γ = .99", grid(100, 0.99), "ours_hard", QUANTECON, f"≤ 0.7 {best}"),
+        Work("100×100 grid that continues, hard, γ = .999", grid(100, 0.999, continuing=True), "ours_hard", QUANTECON, f"≤ 0.2 {best}"),
+        Work("100×100 grid that continues, hard, γ = .9999", grid(100, 0.9999, continuing=True), "ours_hard",
+             {name: how for name, how in QUANTECON.items() if "policy" in name}, f"≤ 0.35 {best}"),
+        Work("100×100 grid that ends, soft, γ = .99 (QuantEcon: hard)", grid(100, 0.99), "ours_soft",
+             {name: (where, np.inf) for name, (where, _) in QUANTECON.items()}, f"≤ 1.0 {best}"),
+        Work("20×20 grid that ends, soft, γ = .99", grid(20, 0.99), "ours_soft", {
+            "msdm_entropy_regularized_policy_iteration": ("msdm", 1e-4)}),
+        Work("20×20 grid, soft, with an action that stops at the goal, γ = .99", grid(20, 0.99), "ours_stopping", {
+            "irl_maxent_causal": ("irl-maxent", 1e-4)}),
         Work("30×30 grid that ends, hard, γ = .99", grid(30, 0.99), "ours_hard", {
-            "pymdptoolbox_value_iteration": ("pymdptoolbox", np.inf), "bettermdptools_value_iteration": ("bettermdptools", 2e-6)}),
+            "pymdptoolbox_value_iteration": ("pymdptoolbox", 2e-6), "bettermdptools_value_iteration": ("bettermdptools", 2e-6)}),
         Work("HMM, K = 10, T = 10,000: smoothing", hmm, "ours_smoothing", {
             "hmmlearn_smoothing": ("hmmlearn", 1e-9), "hmmlearn_smoothing_scaling": ("hmmlearn", 1e-9), "dynamax_smoothing": ("dynamax", 1e-9)},
              "≤ 0.5 of hmmlearn's default"),
         Work("HMM, K = 10, T = 10,000: Viterbi", hmm, "ours_viterbi", {
-            "hmmlearn_viterbi": ("hmmlearn", 0), "dynamax_viterbi": ("dynamax", 0)}, "≤ 5"),
-        Work("soft actor–critic, 100 updates", {"updates": 100}, "ours_sac", {
-            "stable_baselines3_sac": ("stable-baselines3", np.inf), "sbx_sac": ("sbx-rl", np.inf)}, "≤ 0.25 of Stable-Baselines3", threads=1),
+            "hmmlearn_viterbi": ("hmmlearn", 0), "dynamax_viterbi": ("dynamax", 0)}, "≤ 5 of hmmlearn's"),
+        Work("soft actor–critic, 100 updates, one thread", {"updates": 100}, "ours_sac", {
+            "stable_baselines3_sac": ("stable-baselines3", np.inf), "cleanrl_style_sac": ("stable-baselines3", np.inf),
+            "sbx_sac": ("sbx-rl", np.inf)}, "≤ 0.25 of Stable-Baselines3's", threads=1),
     ]  # fmt: skip
 
 
@@ -166,6 +177,11 @@ def interpreter(peer: str) -> str:
     return str(python)
 
 
+def version(peer: str) -> str:
+    question = f"import importlib.metadata; print(importlib.metadata.version({peer!r}))"
+    return subprocess.run([interpreter(peer), "-c", question], capture_output=True, text=True, check=True).stdout.strip()
+
+
 class Contender:
     """A process that answers once, and then runs whenever it is told to."""
 
@@ -190,10 +206,10 @@ class Contender:
     def answer(self) -> np.ndarray:
         return np.asarray(np.load(self.answer_file)["answer"])
 
-    def run(self, calls: int) -> None:
+    def run(self) -> None:
         assert self.process.stdin
-        time.sleep(0.05)  # the threads of whoever ran before go on waiting for work for a while, and keep the processors
-        self.process.stdin.write(f"{calls}\n")
+        time.sleep(0.3)  # the threads of whoever ran before wait for more work at first, and keep a processor busy with it
+        self.process.stdin.write("\n")
         self.process.stdin.flush()
         _, seconds, peak = self._line().split()
         self.seconds.append(float(seconds))
@@ -215,8 +231,7 @@ def contenders(work: Work) -> Iterator[tuple[list[Contender], dict[str, str]]]:
                     running.append(Contender(name, interpreter(peer), problem, work.threads))
                 except Unavailable as error:
                     skipped[name] = str(error)
-            if work.bound:
-                running.append(Contender(work.bound, sys.executable, problem, work.threads))
+            running += [Contender(name, sys.executable, problem, work.threads) for name in work.bounds]
             yield running, skipped
         finally:
             for contender in running:
@@ -229,7 +244,7 @@ def measure(work: Work, rounds: int) -> list[dict[str, Any]]:
     with contenders(work) as (running, skipped):
         for _ in range(rounds):
             for contender in running:
-                contender.run(work.calls)
+                contender.run()
         ours, rows = running[0], []
         for contender in running:
             ratio = np.array(ours.seconds) / np.array(contender.seconds)
@@ -238,9 +253,9 @@ def measure(work: Work, rounds: int) -> list[dict[str, Any]]:
                    "ours/theirs": f"{middle:.2f}", "quartiles": f"{low:.2f}–{high:.2f}",
                    "first call, s": f"{contender.first:.2f}", "note": ""}  # fmt: skip
             if contender is ours:
-                row["note"] = f"goal {work.goal}" if work.goal else ""
-            elif contender.name == work.bound:
-                row["note"] = "the bound: reading the dynamics, and nothing else"
+                row["note"] = f"goal: {work.goal}" if work.goal else ""
+            elif contender.name in work.bounds:
+                row["note"] = work.bounds[contender.name]
             else:
                 allowed = work.peers[contender.name][1]
                 row["note"] = agreement(ours.answer, contender.answer, allowed)
@@ -263,24 +278,25 @@ def agreement(ours: np.ndarray, theirs: np.ndarray, allowed: float) -> str:
 
 
 def growth(rounds: int) -> Iterator[dict[str, Any]]:
-    """This library alone, along one axis at a time."""
-    for size in (10, 32, 100, 316, 1000):
-        for name in ("ours_hard", "ours_soft"):
-            yield grown("states", size * size, name, Work("", grid(size, 0.99), name, {}), rounds if size < 300 else 1)
-    for discount in (0.9, 0.99, 0.999, 0.9999):
-        for name in ("ours_hard", "ours_soft"):
-            yield grown("1/(1 − γ)", round(1 / (1 - discount)), name, Work("", grid(100, discount, continuing=True), name, {}), rounds)
-    for steps in (10, 100, 1000, 10_000):
-        yield grown("T", steps, "ours_soft_horizon", Work("", random_world(100, steps), "ours_soft_horizon", {}), rounds)
-        yield grown("T", steps, "ours_smoothing", Work("", hidden_markov(10, steps), "ours_smoothing", {}), rounds)
-        yield grown("T", steps, "ours_viterbi", Work("", hidden_markov(10, steps), "ours_viterbi", {}), rounds)
+    """This library alone, along one axis at a time; the sizes take turns."""
+    sizes, discounts, steps = (10, 32, 100, 316, 1000), (0.9, 0.99, 0.999, 0.9999), (10, 100, 1000, 10_000)
+    for name in ("ours_hard", "ours_soft"):
+        yield from grown("states", name, {size**2: grid(size, 0.99) for size in sizes}, min(rounds, 3))
+        yield from grown("1/(1 − γ)", name, {round(1 / (1 - g)): grid(100, g, continuing=True) for g in discounts}, rounds)
+    yield from grown("T", "ours_soft_horizon", {T: random_world(100, T) for T in steps}, rounds)
+    for name in ("ours_smoothing", "ours_viterbi"):
+        yield from grown("T", name, {T: hidden_markov(10, T) for T in steps}, rounds)
 
 
-def grown(axis: str, value: int, name: str, work: Work, rounds: int) -> dict[str, Any]:
-    with contenders(work) as ((ours,), _):
+def grown(axis: str, name: str, problems: dict[int, dict[str, Any]], rounds: int) -> Iterator[dict[str, Any]]:
+    with ExitStack() as stack:
+        running = {value: stack.enter_context(contenders(Work("", problem, name, {})))[0][0] for value, problem in problems.items()}
         for _ in range(rounds):
-            ours.run(1)
-        return {"axis": axis, "value": value, "work": name, "milliseconds": f"{1e3 * np.median(ours.seconds):.3g}", "peak MiB": round(ours.peak)}
+            for contender in running.values():
+                contender.run()
+        for value, contender in running.items():
+            milliseconds = 1e3 * np.median(contender.seconds)
+            yield {"axis": axis, "value": value, "work": name, "milliseconds": f"{milliseconds:.3g}", "peak MiB": round(contender.peak)}
 
 
 # -- the report ---------------------------------------------------------------------------------------------------------------------
@@ -324,7 +340,9 @@ def main() -> None:
     grew = list(tqdm(growth(arguments.rounds), desc="growth", disable=None))
     write(RECORDED / "speed.csv", rows)
     write(RECORDED / "speed_growth.csv", grew)
-    (RECORDED / "speed_machine.txt").write_text(machine() + "\n", "utf8")
+    versions = {peer: version(peer) for peer in PEERS if (ENVIRONMENTS / peer / "ready").exists()}
+    about = {"command": "make bench", "machine": machine(), "peers": versions}
+    (RECORDED / "speed_machine.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", "utf8")
     for row in grew:
         print("  ".join(str(value) for value in row.values()))
 

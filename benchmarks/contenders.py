@@ -8,17 +8,18 @@ timed: a function without arguments that gives the answer as an array.  The firs
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 Problem = dict[str, Any]
 Run = Callable[[], Any]
+SHORTEST = 0.02  # seconds that are timed at a time, by calling again and again
 
 
 # -- this library -------------------------------------------------------------------------------------------------------------------
@@ -53,6 +54,25 @@ def ours_soft(p: Problem) -> Run:
 
     mdp, prior = our_mdp(p), np.full(p["reward"].shape, 1 / p["reward"].shape[1])
     return lambda: so.soft_value_iteration(mdp, float(p["temperature"]), prior=prior, tolerance=float(p["tolerance"])).v
+
+
+def ours_stopping(p: Problem) -> Run:
+    """The policy where only the goal has a fifth action, which ends all; before it nothing ends.  irl-maxent's problem, by forbidden actions."""
+    import scipy.sparse as sp
+
+    import soft_optimality as so
+
+    size, actions = p["reward"].shape
+    goal, end = size - 1, size
+    moves = pairs(p).toarray().reshape(size, actions, size)
+    transition = np.zeros((size + 1, actions + 1, size + 1))
+    transition[:size, :actions, :size] = moves
+    transition[:, actions, end] = transition[end, :, end] = 1.0
+    reward = np.full((size + 1, actions + 1), -np.inf)
+    reward[:size, :actions] = p["reward"]
+    reward[goal, actions] = reward[end, 0] = 0.0
+    mdp = so.MDP(sp.csr_array(transition.reshape(-1, size + 1)), reward, discount=float(p["discount"]), terminal=np.arange(size + 1) == end)
+    return lambda: so.soft_value_iteration(mdp, 1.0, tolerance=float(p["tolerance"])).policy[:size, :actions]
 
 
 def our_hmm(p: Problem) -> Any:
@@ -125,7 +145,8 @@ def pymdptoolbox_value_iteration(p: Problem) -> Run:
     def run() -> Any:  # without the constructor, which bounds the number of iterations at some cost
         world.iter, world.V = 0, np.zeros(size)
         world.run()
-        return np.array(world.V)
+        v = np.array(world.V)
+        return v - v[-1]  # it stops by the span of the change, which leaves V off by a constant; at the goal V is 0
 
     return run
 
@@ -163,7 +184,7 @@ def msdm_entropy_regularized_policy_iteration(p: Problem) -> Run:
 
 
 def irl_maxent_causal(p: Problem) -> Run:
-    """Its only discounted soft planner returns the policy; V follows from it and from its own stop."""
+    """Its discounted planner: η = 1, the counting measure, and at the goal an action more, which stops there.  Returns the policy."""
     from irl_maxent import maxent
 
     size, actions = p["reward"].shape
@@ -238,6 +259,13 @@ def stable_baselines3_sac(p: Problem) -> Run:
     return lambda: update(int(p["updates"])) or 0
 
 
+def cleanrl_style_sac(p: Problem) -> Run:
+    import sac
+
+    update, _ = sac.cleanrl_style()
+    return lambda: update(int(p["updates"])) and 0
+
+
 def sbx_sac(p: Problem) -> Run:
     import gymnasium
     from sbx import SAC
@@ -263,6 +291,28 @@ def read_dense(p: Problem) -> Run:
     return run
 
 
+def bare_sweeps(p: Problem) -> Run:
+    """Soft value iteration at η = 1 and γ = 1 as a row of NumPy's calls into arrays that are there already: none of them can be left out."""
+    matrix = np.ascontiguousarray(p["transition"].transpose(1, 0, 2)).reshape(-1, len(p["reward"]))
+    reward, steps = np.ascontiguousarray(p["reward"].T), int(p["horizon"])
+    q, best, v, scaled = np.empty((4, len(matrix) // 4)), np.empty(len(matrix) // 4), np.empty((steps + 1, len(matrix) // 4)), np.empty_like(reward)
+
+    def run() -> Any:
+        v[steps] = 0.0
+        for t in reversed(range(steps)):
+            np.dot(matrix, v[t + 1], out=q.reshape(-1))
+            np.add(q, reward, out=q)
+            np.maximum.reduce(q, out=best)
+            np.subtract(q, best, out=scaled)
+            np.exp(scaled, out=scaled)
+            np.add.reduce(scaled, out=v[t])
+            np.log(v[t], out=v[t])
+            np.add(v[t], best, out=v[t])
+        return v[:steps]
+
+    return run
+
+
 def main() -> None:
     contender, problem, answer = sys.argv[1:4]
     warnings.filterwarnings("ignore")
@@ -272,13 +322,20 @@ def main() -> None:
     first = run()
     np.savez(answer, answer=first)
     print("ready", time.perf_counter() - begin, flush=True)
-    for line in sys.stdin:
-        times = int(line)
+    for _ in sys.stdin:
+        begin = time.perf_counter()
+        run()  # what was put to sleep since the last time wakes up
+        times = 1 + int(SHORTEST / (time.perf_counter() - begin))
         begin = time.perf_counter()
         for _ in range(times):
             run()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-        print("run", (time.perf_counter() - begin) / times, peak, flush=True)
+        print("run", (time.perf_counter() - begin) / times, peak(), flush=True)
+
+
+def peak() -> float:
+    """The most memory that this process has held, in MiB.  (getrusage would count what its parent held when it was started.)"""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 2**10
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def test_each_entry_of_the_contents_is_built_from_the_present_source(site: Path,
 
 def test_every_chapter_is_in_the_contents() -> None:
     listed = set(contents())
-    files = [*(ROOT / "chapters").glob("[0-9]*.*"), *(ROOT / "chapters" / "appendix").glob("*.md")]
+    files = [*(ROOT / "chapters").glob("[0-9]*.*"), *(ROOT / "chapters" / "appendix").glob("*.md"), *(ROOT / "chapters" / "appendix").glob("*.ipynb")]
     assert {str(file.relative_to(ROOT).with_suffix("")) for file in files} <= listed
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import nbformat
 import pytest
 
-CHAPTERS = sorted((Path(__file__).parents[2] / "chapters").glob("*.ipynb"))
+BOOK = Path(__file__).parents[2] / "chapters"
+CHAPTERS = [*sorted(BOOK.glob("*.ipynb")), *sorted((BOOK / "appendix").glob("*.ipynb"))]
 chapters = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 MOST_LINES = 15
 
