@@ -58,7 +58,7 @@ def soft_v(q: Floats, temperature: float = 1.0, prior: Floats | None = None) -> 
 
 def greedy_policy(q: Floats) -> Floats:
     """All probability on argmax_a Q(s,a), the lowest index among equals.  (..., S, A) -> (..., S, A)"""
-    policy = np.zeros_like(q.T)
+    policy = np.zeros(q.T.shape)
     np.put_along_axis(policy, q.T.argmax(axis=0)[None], 1.0, axis=0)
     return policy.T
 
@@ -80,7 +80,7 @@ def _below_the_best(q: Floats, temperature: float, prior: Floats | None) -> tupl
     """
     weight = None if prior is None else (prior if prior.ndim == q.ndim else np.broadcast_to(prior, q.shape)).T
     allowed = q.T if weight is None else np.where(weight > 0, q.T, -np.inf)
-    best = allowed.max(axis=0, initial=LOWEST)
+    best = np.maximum(allowed.max(axis=0), LOWEST)
     scaled = allowed - best
     scaled /= temperature
     return best, scaled, weight

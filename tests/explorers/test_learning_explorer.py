@@ -1,6 +1,5 @@
 """The LearningExplorer shows what the recorded file says, and what the library makes of it."""
 
-import json
 from pathlib import Path
 
 import minify
@@ -14,7 +13,7 @@ import soft_optimality as so
 from soft_optimality.explorers import LEARNING_SCRIPT
 
 pytestmark = pytest.mark.browser
-RECORD = json.loads((Path(__file__).parents[2] / "benchmarks" / "recorded" / "tabular_q.json").read_text("utf8"))["grid"]
+RECORD = so.recorded.load("tabular_q.json")["grid"]
 BY_NAME = {setting["name"]: setting for setting in RECORD["settings"]}
 
 

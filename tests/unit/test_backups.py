@@ -84,3 +84,18 @@ def test_forbidden_actions_have_probability_zero_and_a_state_without_actions_a_r
 def test_memory_order_does_not_change_an_answer(order):
     q = np.random.default_rng(0).normal(size=(6, 3))
     np.testing.assert_array_equal(backups.soft_v(np.array(q, order=order)), backups.soft_v(q))
+
+
+@pytest.mark.parametrize("prior", [None, np.array([[0.5, 0.2, 0.3]])])
+def test_whole_numbers_are_numbers(prior):
+    q = np.array([[2, -1, 0]])
+    for choose in (backups.soft_v, backups.boltzmann_policy):
+        np.testing.assert_array_equal(choose(q, 0.5, prior), choose(q.astype(float), 0.5, prior))
+    assert backups.greedy_policy(q).dtype == float
+
+
+def test_all_steps_at_once_are_the_steps_one_by_one():
+    q, prior = np.random.default_rng(0).normal(size=(5, 4, 3)), np.random.default_rng(1).dirichlet(np.ones(3), 4)
+    for choose in (backups.hard_v, backups.greedy_policy, backups.soft_v, lambda q: backups.soft_v(q, 0.3, prior),
+                   lambda q: backups.boltzmann_policy(q, 0.3, prior)):  # fmt: skip
+        np.testing.assert_allclose(choose(q), [choose(step) for step in q], rtol=1e-14)
