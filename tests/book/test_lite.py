@@ -78,10 +78,13 @@ def test_a_chapter_opens_from_its_button_and_the_kernel_runs_what_is_pure_python
     page = context.new_page()
     open_from_button(page, hosted, "01_inference")
     assert page.locator(".jp-DirListing-itemText").all_text_contents() == sorted(path.name for path in CHAPTERS)
+    # Until the kernel is there JupyterLab may take the focus away.
+    page.locator(".jp-NotebookPanel [data-status='idle']").first.wait_for(timeout=120_000)
     first = page.locator(".jp-NotebookPanel .jp-CodeCell").first
     first.locator(".cm-content", has_text="import soft_optimality as so").click()
     page.keyboard.press("Control+a")
     page.keyboard.insert_text(CELL)
+    first.locator(".cm-content", has_text="print(sys.platform").wait_for()
     page.keyboard.press("Shift+Enter")
     # The library's own first line asks for NumPy: the import went through its wheel.
     first.locator(".jp-OutputArea-output", has_text="No module named 'numpy'").wait_for(timeout=120_000)
